@@ -1,0 +1,1 @@
+//! The contract between the witness and the judge.

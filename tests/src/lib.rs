@@ -1,0 +1,1 @@
+//! The court: helpers shared by the end-to-end tests.

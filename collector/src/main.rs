@@ -1,3 +1,3 @@
-//! The witness.
+//! The program: arguments into a call, a result into an exit code.
 
 fn main() {}

@@ -1,0 +1,1 @@
+//! Hashes of executables, each computed once.

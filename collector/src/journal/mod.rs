@@ -1,0 +1,1 @@
+//! The writer of journals: frames into segments, in a directory, durable when it says so.

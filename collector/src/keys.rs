@@ -1,0 +1,1 @@
+//! Key files: what `keygen` makes, what `record` reads and moves forward.

@@ -1,0 +1,12 @@
+//! The witness: records what happens on an endpoint into a sealed journal, from user mode.
+//!
+//! The path is one line: source → raw record → normalize → event → frame → seal → file.
+//! `source` talks to the kernel and gives raw records; `journal` writes. The program in
+//! `main.rs` turns arguments into a call and a result into an exit code.
+
+pub mod cli;
+pub mod image_hash;
+pub mod journal;
+pub mod keys;
+pub mod snapshot;
+pub mod source;

@@ -1,1 +1,3 @@
 //! The contract between the witness and the judge.
+
+pub mod report;

@@ -355,7 +355,9 @@ mod tests {
         let by_exec = record(sys::PERF_RECORD_COMM, MISC_COMM_EXEC, &body);
         let renamed = record(sys::PERF_RECORD_COMM, 0, &body);
         let why = |bytes: &[u8]| {
-            let RecordKind::Comm { why, comm: b"sh", .. } = Record::parse(bytes).unwrap().kind
+            let RecordKind::Comm {
+                why, comm: b"sh", ..
+            } = Record::parse(bytes).unwrap().kind
             else {
                 panic!("not a name")
             };

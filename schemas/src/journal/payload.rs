@@ -1,0 +1,667 @@
+//! A frame's payload: events as columns, and back.
+//!
+//! Before compression a payload is, in this order:
+//!
+//! | Part      | Content                                                                    |
+//! |-----------|----------------------------------------------------------------------------|
+//! | salt      | 16 random bytes, so that what stands beside a disclosed record cannot be guessed |
+//! | base      | varint, zigzag: wall clock of the first event, µs                          |
+//! | offset    | varint, zigzag: wall minus boot clock when the frame was begun, µs         |
+//! | texts     | count (varint), columns of shared and further lengths, further bytes       |
+//! | processes | count (varint), columns of pid, start, whether a GUID follows; the GUIDs   |
+//! | common    | columns over all events: kind, wall, boot, recorded, source, actor, host, boot id, marks, extra |
+//! | kinds     | for each kind present, by rising code: a column for each field of the table (`event::kinds`) |
+//!
+//! `wall` holds differences to the event before, zigzag; `boot` is 0 where the boot clock is
+//! unknown, else 1 + zigzag(wall - offset - boot). The salt stands inside the compressed part.
+//! Each part is compressed with tables of its own: zstd is flushed after a part of 512 B or more.
+
+use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
+use zstd::zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, ResetDirective, compress_bound};
+
+use crate::event::{
+    BootId, Class, Event, Fields, Kind, KindName, Marks, ProcessKey, Source, Text, Time,
+};
+use crate::journal::columns::{self, CutError};
+use crate::journal::limits::{FRAME_EVENTS_MAX, FRAME_RAW_BYTES_MAX};
+use crate::journal::tables::{TableBuilder, Tables, TextArena, read_processes, read_texts};
+use crate::journal::varint;
+
+/// Columns that every event has, in the order of the payload.
+const COMMON: [Class; 10] = [
+    Class::Number,  // kind
+    Class::Number,  // wall: planes
+    Class::Number,  // boot
+    Class::Number,  // recorded
+    Class::Number,  // source
+    Class::Process, // actor
+    Class::Text,    // host
+    Class::Text,    // boot id
+    Class::Text,    // marks
+    Class::Text,    // extra
+];
+const KIND: usize = 0;
+const WALL: usize = 1;
+const BOOT: usize = 2;
+const RECORDED: usize = 3;
+const SOURCE: usize = 4;
+const ACTOR: usize = 5;
+const HOST: usize = 6;
+const BOOT_ID: usize = 7;
+const MARKS: usize = 8;
+const EXTRA: usize = 9;
+
+/// Parts of at least this many bytes get compression tables of their own (`docs/cost/journal.md`).
+const FLUSH_BYTES: usize = 512;
+
+/// Codes of kinds stay below this, so that a frame header's bit set can hold them.
+const KIND_CODES: usize = 64;
+
+/// What a finished payload holds, for its frame's header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PayloadSummary {
+    /// Events.
+    pub events: u32,
+    /// Bytes before compression.
+    pub raw_len: u32,
+    /// Earliest wall clock of an event, µs.
+    pub first_us: i64,
+    /// Latest wall clock of an event, µs.
+    pub last_us: i64,
+    /// Kinds present: bit `code` of [`KindName::code`].
+    pub kinds: u64,
+}
+
+/// Gathers events and writes them as one payload. Its memory is kept from frame to frame.
+pub struct PayloadBuilder {
+    tables: TableBuilder,
+    common: [Vec<u64>; COMMON.len()],
+    kinds: Vec<Vec<Vec<u64>>>,
+    summary: PayloadSummary,
+    base_us: i64,
+    before_us: i64,
+    offset_us: i64,
+    cells: usize,
+    raw: Vec<u8>,
+    parts: Vec<usize>,
+    renumbered: [Vec<u32>; 2],
+    order: [Vec<u32>; 2],
+    context: CCtx<'static>,
+}
+
+impl Default for PayloadBuilder {
+    fn default() -> Self {
+        Self::new(3)
+    }
+}
+
+impl std::fmt::Debug for PayloadBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PayloadBuilder")
+            .field("summary", &self.summary)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PayloadBuilder {
+    /// A builder that compresses at a zstd level; the journal's own is 3.
+    #[must_use]
+    pub fn new(level: i32) -> Self {
+        let mut context = CCtx::create();
+        // A level out of range is taken as the nearest by zstd itself.
+        let _ = context.set_parameter(CParameter::CompressionLevel(level));
+        Self {
+            tables: TableBuilder::default(),
+            common: Default::default(),
+            kinds: (0..KIND_CODES).map(|_| Vec::new()).collect(),
+            summary: PayloadSummary::default(),
+            base_us: 0,
+            before_us: 0,
+            offset_us: 0,
+            cells: 0,
+            raw: Vec::new(),
+            parts: Vec::new(),
+            renumbered: Default::default(),
+            order: Default::default(),
+            context,
+        }
+    }
+
+    /// Events so far.
+    #[must_use]
+    pub const fn events(&self) -> u32 {
+        self.summary.events
+    }
+
+    /// An estimate of the payload's bytes before compression, from below by a few percent.
+    #[must_use]
+    pub fn raw_len(&self) -> usize {
+        self.tables.text_bytes()
+            + 3 * self.tables.texts()
+            + 6 * self.tables.processes()
+            + self.cells
+    }
+
+    /// Whether another event of at most `bytes` of texts still fits a frame.
+    #[must_use]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        (self.summary.events as usize) < FRAME_EVENTS_MAX
+            && 2 * self.raw_len() + bytes < FRAME_RAW_BYTES_MAX
+    }
+
+    /// Adds an event. Its `seq` is not stored: it follows from the frame's first and its place.
+    pub fn push(&mut self, event: &Event<'_>) {
+        let wall_us = event.time.wall_us;
+        if self.summary.events == 0 {
+            self.base_us = wall_us;
+            self.before_us = wall_us;
+            self.offset_us = event
+                .time
+                .boot_us
+                .map_or(0, |boot_us| wall_us.wrapping_sub(boot_us.cast_signed()));
+            self.summary.first_us = wall_us;
+            self.summary.last_us = wall_us;
+        }
+        let expected_boot = wall_us.wrapping_sub(self.offset_us);
+        let boot = event.time.boot_us.map_or(0, |boot_us| {
+            varint::zigzag(expected_boot.wrapping_sub(boot_us.cast_signed())).saturating_add(1)
+        });
+        let tables = &mut self.tables;
+        let text = |tables: &mut TableBuilder, text: &[u8]| u64::from(tables.text(text)) + 1;
+        let cells = [
+            u64::from(event.kind.name().code()),
+            varint::zigzag(wall_us.wrapping_sub(self.before_us)),
+            boot,
+            event.recorded_us.map_or(0, |us| {
+                varint::zigzag(us.wrapping_sub(wall_us)).saturating_add(1)
+            }),
+            event.source.code(),
+            event
+                .actor
+                .map_or(0, |key| u64::from(tables.process(key)) + 1),
+            text(tables, event.host.0),
+            text(tables, &event.boot.0),
+            if event.marks.0.is_empty() {
+                0
+            } else {
+                text(tables, event.marks.0)
+            },
+            if event.extra.0.is_empty() {
+                0
+            } else {
+                text(tables, event.extra.0)
+            },
+        ];
+        for (column, cell) in self.common.iter_mut().zip(cells) {
+            column.push(cell);
+        }
+        let name = event.kind.name();
+        if let Some(columns) = self.kinds.get_mut(usize::from(name.code())) {
+            columns.resize_with(name.classes().len(), Vec::new);
+            event.kind.put(tables, columns);
+        }
+        self.before_us = wall_us;
+        self.cells += COMMON.len() + name.classes().len();
+        let summary = &mut self.summary;
+        summary.events += 1;
+        summary.first_us = summary.first_us.min(wall_us);
+        summary.last_us = summary.last_us.max(wall_us);
+        summary.kinds |= 1 << name.code();
+    }
+
+    /// Appends the compressed payload to `out`, tells what it holds, and begins the next.
+    pub fn finish(&mut self, salt: [u8; 16], out: &mut Vec<u8>) -> PayloadSummary {
+        self.refer();
+        self.write_raw(salt);
+        self.compress(out);
+        let summary = PayloadSummary {
+            raw_len: u32::try_from(self.raw.len()).expect("a payload is closed long before 4 GiB"),
+            ..self.summary
+        };
+        self.clear();
+        summary
+    }
+
+    /// Turns numbers of first sight into references in the order of the columns.
+    fn refer(&mut self) {
+        let counts = [self.tables.texts(), self.tables.processes()];
+        for (renumbered, count) in self.renumbered.iter_mut().zip(counts) {
+            renumbered.clear();
+            renumbered.resize(count, u32::MAX);
+        }
+        let [text_numbers, process_numbers] = &mut self.renumbered;
+        let [text_order, process_order] = &mut self.order;
+        let common = self.common.iter_mut().zip(COMMON);
+        let own = KindName::ALL
+            .iter()
+            .zip(present(&mut self.kinds))
+            .flat_map(|(kind, columns)| columns.iter_mut().zip(kind.classes().iter().copied()));
+        for (cells, class) in common.chain(own) {
+            match class {
+                Class::Text => columns::to_references(cells, text_numbers, text_order),
+                Class::Process => columns::to_references(cells, process_numbers, process_order),
+                Class::Number | Class::Near => {}
+            }
+        }
+    }
+
+    fn write_raw(&mut self, salt: [u8; 16]) {
+        let Self {
+            raw, parts, tables, ..
+        } = self;
+        raw.clear();
+        parts.clear();
+        raw.extend_from_slice(&salt);
+        varint::put(raw, varint::zigzag(self.base_us));
+        varint::put(raw, varint::zigzag(self.offset_us));
+        let [text_order, process_order] = &self.order;
+        tables.write_texts(text_order, raw);
+        parts.push(raw.len());
+        tables.write_processes(process_order, raw);
+        parts.push(raw.len());
+        for (index, cells) in self.common.iter().enumerate() {
+            if index == WALL {
+                columns::write_planes(cells, raw);
+            } else {
+                columns::write_numbers(cells, raw);
+            }
+            parts.push(raw.len());
+        }
+        for (kind, columns) in KindName::ALL.iter().zip(present(&mut self.kinds)) {
+            for (cells, class) in columns
+                .iter()
+                .zip(kind.classes())
+                .filter(|(cells, _)| !cells.is_empty())
+            {
+                match class {
+                    Class::Near => columns::write_near(cells, raw),
+                    Class::Number | Class::Text | Class::Process => {
+                        columns::write_numbers(cells, raw)
+                    }
+                }
+                parts.push(raw.len());
+            }
+        }
+    }
+
+    fn compress(&mut self, out: &mut Vec<u8>) {
+        const INVARIANT: &str = "zstd compresses into a buffer of its own bound";
+        let raw_len = self.raw.len();
+        self.context
+            .reset(ResetDirective::SessionOnly)
+            .expect(INVARIANT);
+        self.context
+            .set_pledged_src_size(Some(raw_len as u64))
+            .expect(INVARIANT);
+        let start = out.len();
+        // Each flush ends a block: three bytes of block header, and room for zstd's own end.
+        out.reserve(compress_bound(raw_len) + 8 * (raw_len / FLUSH_BYTES + 2));
+        let mut output = OutBuffer::around_pos(out, start);
+        let mut done = 0;
+        for &part in self.parts.iter().filter(|&&part| part < raw_len) {
+            if part - done >= FLUSH_BYTES {
+                let mut input = InBuffer::around(self.raw.get(done..part).unwrap_or_default());
+                let left = self.context.compress_stream2(
+                    &mut output,
+                    &mut input,
+                    ZSTD_EndDirective::ZSTD_e_flush,
+                );
+                assert_eq!(left, Ok(0), "{INVARIANT}");
+                done = part;
+            }
+        }
+        let mut input = InBuffer::around(self.raw.get(done..).unwrap_or_default());
+        let left =
+            self.context
+                .compress_stream2(&mut output, &mut input, ZSTD_EndDirective::ZSTD_e_end);
+        assert_eq!(left, Ok(0), "{INVARIANT}");
+    }
+
+    fn clear(&mut self) {
+        self.tables.clear();
+        self.common.iter_mut().for_each(Vec::clear);
+        self.kinds.iter_mut().flatten().for_each(Vec::clear);
+        self.order.iter_mut().for_each(Vec::clear);
+        self.summary = PayloadSummary::default();
+        self.cells = 0;
+    }
+}
+
+/// The columns of each kind, in the order of [`KindName::ALL`]; those of absent kinds are empty.
+///
+/// Codes rise along the table (tested there), so that table order is code order.
+fn present(kinds: &mut [Vec<Vec<u64>>]) -> impl Iterator<Item = &mut Vec<Vec<u64>>> {
+    let mut wanted = KindName::ALL
+        .iter()
+        .map(|kind| usize::from(kind.code()))
+        .peekable();
+    kinds
+        .iter_mut()
+        .enumerate()
+        .filter_map(move |(code, columns)| wanted.next_if_eq(&code).map(|_| columns))
+}
+
+/// What is wrong with a payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PayloadError {
+    /// It is no zstd frame, or holds more or less than its header says.
+    Compression {
+        /// Bytes that the header promised.
+        expected: u32,
+        /// What zstd said, or how many bytes there were.
+        found: String,
+    },
+    /// A part ends too early, or holds what cannot stand there.
+    Part {
+        /// Byte before compression at which reading stopped.
+        at: usize,
+        /// Which part.
+        part: &'static str,
+    },
+    /// An event is of a kind that this version does not know.
+    Kind {
+        /// Its place in the frame.
+        index: usize,
+        /// The code of the kind.
+        code: u64,
+    },
+    /// A field of an event holds what its type cannot be.
+    Field {
+        /// The event's place in the frame.
+        index: usize,
+        /// The field.
+        field: &'static str,
+    },
+}
+
+impl std::fmt::Display for PayloadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Compression { expected, found } => {
+                write!(
+                    f,
+                    "payload does not decompress to {expected} bytes: {found}"
+                )
+            }
+            Self::Part { at, part } => {
+                write!(f, "payload part {part} is cut or wrong at byte {at}")
+            }
+            Self::Kind { index, code } => write!(f, "event {index} is of unknown kind {code}"),
+            Self::Field { index, field } => write!(f, "event {index} has an impossible {field}"),
+        }
+    }
+}
+
+impl std::error::Error for PayloadError {}
+
+/// Reads payloads back into events. Its memory is kept from frame to frame.
+#[derive(Default)]
+pub struct PayloadReader {
+    raw: Vec<u8>,
+    texts: TextArena,
+    processes: Vec<ProcessKey>,
+    common: [Vec<u64>; COMMON.len()],
+    kinds: Vec<Vec<Vec<u64>>>,
+    scratch: Vec<u64>,
+    decompressor: Option<zstd::bulk::Decompressor<'static>>,
+}
+
+impl std::fmt::Debug for PayloadReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PayloadReader")
+            .field("raw_len", &self.raw.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl PayloadReader {
+    /// Decodes a payload of `events` events whose header promises `raw_len` bytes. The first of
+    /// them has number `first_seq`.
+    ///
+    /// # Errors
+    /// Where the payload does not decompress to that, or a part is cut or wrong. No more than
+    /// the limits of the format is ever allocated.
+    pub fn read(
+        &mut self,
+        payload: &[u8],
+        raw_len: u32,
+        events: u32,
+        first_seq: u64,
+    ) -> Result<Events<'_>, PayloadError> {
+        decompress(&mut self.decompressor, payload, raw_len, &mut self.raw)?;
+        let events = usize::try_from(events).unwrap_or(usize::MAX);
+        if events > FRAME_EVENTS_MAX {
+            return Err(PayloadError::Part {
+                at: 0,
+                part: "events",
+            });
+        }
+        let raw_len = self.raw.len();
+        let mut rest = self.raw.as_slice();
+        let at = |part: &'static str, rest: &[u8]| PayloadError::Part {
+            at: raw_len - rest.len(),
+            part,
+        };
+        let (_salt, after) = rest
+            .split_first_chunk::<16>()
+            .ok_or_else(|| at("salt", rest))?;
+        rest = after;
+        let base = varint::take(&mut rest).ok_or_else(|| at("base", rest))?;
+        let offset = varint::take(&mut rest).ok_or_else(|| at("offset", rest))?;
+        read_texts(&mut rest, &mut self.texts, &mut self.scratch)
+            .map_err(|CutError| at("texts", rest))?;
+        read_processes(&mut rest, &mut self.processes, &mut self.scratch)
+            .map_err(|CutError| at("processes", rest))?;
+        let (mut next_text, mut next_process) = (0, 0);
+        for (cells, class) in self.common.iter_mut().zip(COMMON) {
+            columns::read_numbers(&mut rest, events, cells)
+                .map_err(|CutError| at("common", rest))?;
+            match class {
+                Class::Text => columns::from_references(cells, &mut next_text),
+                Class::Process => columns::from_references(cells, &mut next_process),
+                Class::Number | Class::Near => {}
+            }
+        }
+        let counts = count_kinds(&self.common[KIND])?;
+        self.kinds.resize_with(KIND_CODES, Vec::new);
+        for kind in KindName::ALL {
+            let (Some(&count), Some(columns)) = (
+                counts.get(usize::from(kind.code())),
+                self.kinds.get_mut(usize::from(kind.code())),
+            ) else {
+                continue;
+            };
+            if count == 0 {
+                continue;
+            }
+            columns.resize_with(kind.classes().len(), Vec::new);
+            for (cells, class) in columns.iter_mut().zip(kind.classes()) {
+                columns::read_numbers(&mut rest, count, cells)
+                    .map_err(|CutError| at(kind.as_str(), rest))?;
+                match class {
+                    Class::Text => columns::from_references(cells, &mut next_text),
+                    Class::Process => columns::from_references(cells, &mut next_process),
+                    Class::Number | Class::Near => {}
+                }
+            }
+        }
+        if !rest.is_empty() {
+            return Err(at("end", rest));
+        }
+        Ok(Events {
+            tables: Tables::new(&self.texts, &self.processes),
+            common: &self.common,
+            kinds: &self.kinds,
+            cursors: [0; KIND_CODES],
+            index: 0,
+            events,
+            first_seq,
+            wall_us: varint::unzigzag(base),
+            offset_us: varint::unzigzag(offset),
+        })
+    }
+}
+
+/// Decompresses exactly `raw_len` bytes, at most [`FRAME_RAW_BYTES_MAX`].
+pub(crate) fn decompress(
+    decompressor: &mut Option<zstd::bulk::Decompressor<'static>>,
+    payload: &[u8],
+    raw_len: u32,
+    raw: &mut Vec<u8>,
+) -> Result<(), PayloadError> {
+    let wrong = |found: String| PayloadError::Compression {
+        expected: raw_len,
+        found,
+    };
+    let expected = usize::try_from(raw_len).unwrap_or(usize::MAX);
+    if expected > FRAME_RAW_BYTES_MAX {
+        return Err(wrong(format!(
+            "a frame holds at most {FRAME_RAW_BYTES_MAX}"
+        )));
+    }
+    let context = match decompressor {
+        Some(context) => context,
+        None => decompressor
+            .insert(zstd::bulk::Decompressor::new().map_err(|error| wrong(error.to_string()))?),
+    };
+    raw.clear();
+    raw.reserve_exact(expected);
+    let found = context
+        .decompress_to_buffer(payload, raw)
+        .map_err(|error| wrong(error.to_string()))?;
+    if found == expected {
+        Ok(())
+    } else {
+        Err(wrong(format!("{found} bytes")))
+    }
+}
+
+fn count_kinds(kinds: &[u64]) -> Result<[usize; KIND_CODES], PayloadError> {
+    let mut counts = [0_usize; KIND_CODES];
+    for (index, &code) in kinds.iter().enumerate() {
+        let known = u8::try_from(code).ok().and_then(KindName::from_code);
+        let slot = known.and_then(|kind| counts.get_mut(usize::from(kind.code())));
+        *slot.ok_or(PayloadError::Kind { index, code })? += 1;
+    }
+    Ok(counts)
+}
+
+/// The events of one decoded payload, in the order in which they were recorded.
+#[derive(Debug)]
+pub struct Events<'a> {
+    tables: Tables<'a>,
+    common: &'a [Vec<u64>; COMMON.len()],
+    kinds: &'a [Vec<Vec<u64>>],
+    cursors: [usize; KIND_CODES],
+    index: usize,
+    events: usize,
+    first_seq: u64,
+    wall_us: i64,
+    offset_us: i64,
+}
+
+impl<'a> Events<'a> {
+    fn common(&self, column: usize) -> u64 {
+        self.common
+            .get(column)
+            .and_then(|cells| cells.get(self.index))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    fn text(&self, column: usize, field: &'static str) -> Result<&'a [u8], PayloadError> {
+        match self.common(column) {
+            0 => Ok(b""),
+            cell => self.tables.text(cell - 1).ok_or(PayloadError::Field {
+                index: self.index,
+                field,
+            }),
+        }
+    }
+
+    fn event(&mut self) -> Result<Event<'a>, PayloadError> {
+        let index = self.index;
+        let wrong = |field| PayloadError::Field { index, field };
+        self.wall_us = self
+            .wall_us
+            .wrapping_add(varint::unzigzag(self.common(WALL)));
+        let wall_us = self.wall_us;
+        let boot_us = self.common(BOOT).checked_sub(1).map(|cell| {
+            wall_us
+                .wrapping_sub(self.offset_us)
+                .wrapping_sub(varint::unzigzag(cell))
+                .cast_unsigned()
+        });
+        let recorded_us = self
+            .common(RECORDED)
+            .checked_sub(1)
+            .map(|cell| wall_us.wrapping_add(varint::unzigzag(cell)));
+        let actor = match self.common(ACTOR) {
+            0 => None,
+            cell => Some(self.tables.process(cell - 1).ok_or(wrong("actor"))?),
+        };
+        let code = self.common(KIND);
+        let name = u8::try_from(code)
+            .ok()
+            .and_then(KindName::from_code)
+            .ok_or(PayloadError::Kind { index, code })?;
+        let slot = usize::from(name.code());
+        let columns = self.kinds.get(slot).map(Vec::as_slice).unwrap_or_default();
+        let cursor = self.cursors.get(slot).copied().unwrap_or(0);
+        let cell = |field: usize| {
+            columns
+                .get(field)
+                .and_then(|cells| cells.get(cursor))
+                .copied()
+                .unwrap_or(0)
+        };
+        let kind = Kind::take(name, cell, &self.tables).map_err(wrong)?;
+        let event = Event {
+            seq: self.first_seq.saturating_add(index as u64),
+            time: Time { wall_us, boot_us },
+            recorded_us,
+            host: Text(self.text(HOST, "host")?),
+            boot: BootId(
+                self.text(BOOT_ID, "boot")?
+                    .try_into()
+                    .map_err(|_| wrong("boot"))?,
+            ),
+            source: Source::from_code(self.common(SOURCE)).ok_or(wrong("source"))?,
+            actor,
+            marks: Marks(self.text(MARKS, "marks")?),
+            extra: Fields(self.text(EXTRA, "extra")?),
+            kind,
+        };
+        if let Some(cursor) = self.cursors.get_mut(slot) {
+            *cursor += 1;
+        }
+        Ok(event)
+    }
+}
+
+impl<'a> Iterator for Events<'a> {
+    type Item = Result<Event<'a>, PayloadError>;
+
+    /// The next event. After an error there are no more: what follows in a frame whose columns
+    /// lie cannot be told from what was recorded.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.index >= self.events {
+            return None;
+        }
+        let event = self.event();
+        self.index = if event.is_ok() {
+            self.index + 1
+        } else {
+            self.events
+        };
+        Some(event)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.events - self.index;
+        (left.min(1), Some(left))
+    }
+}
+
+#[cfg(test)]
+mod tests;

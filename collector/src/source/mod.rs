@@ -9,9 +9,12 @@ use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
 
+pub mod audit;
 pub mod fanotify;
 pub mod native;
+pub mod netlink;
 pub mod perf;
+pub mod proc_connector;
 pub mod sock_diag;
 pub mod tracefs;
 

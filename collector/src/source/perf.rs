@@ -97,7 +97,7 @@ impl Perf {
     pub fn open(options: PerfOptions) -> Result<Perf, SourceError> {
         let tracepoints = Tracepoints::read();
         let cpus = online_cpus()?;
-        let clock = accepted_clock(cpus.first().copied().unwrap_or(0))?;
+        let clock = accepted_clock(cpus.first().copied().unwrap_or(0), &tracepoints)?;
         let mut ring_bytes = ring_bytes(options.budget_bytes, cpus.len());
         let mut rings = Vec::with_capacity(cpus.len());
         for cpu in cpus {
@@ -127,6 +127,10 @@ impl Perf {
 }
 
 impl Tracepoints {
+    fn all(&self) -> impl Iterator<Item = &Tracepoint> {
+        [&self.exec, &self.exit, &self.socket].into_iter().flatten()
+    }
+
     fn read() -> Tracepoints {
         let Ok(tracefs) = Tracefs::open() else {
             return Tracepoints::default();
@@ -169,13 +173,23 @@ fn parse_cpus(list: &str) -> Option<Vec<i32>> {
     Some(cpus)
 }
 
-/// Boot time if the kernel takes it for a software event, else monotonic time.
-fn accepted_clock(cpu: i32) -> Result<Clock, SourceError> {
-    match open_event(&mut side_band(Clock::Boot), cpu) {
-        Ok(_) => Ok(Clock::Boot),
-        Err(error) if error.error.raw_os_error() == Some(libc::EINVAL) => Ok(Clock::Monotonic),
-        Err(error) => Err(error),
+/// Boot time if the kernel takes it for the side-band and every tracepoint, else monotonic time:
+/// a ring has one clock, and tracepoints may fire where boot time cannot be read safely.
+fn accepted_clock(cpu: i32, points: &Tracepoints) -> Result<Clock, SourceError> {
+    let tracepoints = points
+        .all()
+        .map(|point| open_tracepoint(point, cpu, Clock::Boot, Stack::Left));
+    let side_band = open_event(&mut side_band(Clock::Boot), cpu);
+    for opened in std::iter::once(side_band).chain(tracepoints) {
+        match opened {
+            Ok(_) => {}
+            Err(error) if error.error.raw_os_error() == Some(libc::EINVAL) => {
+                return Ok(Clock::Monotonic);
+            }
+            Err(error) => return Err(error),
+        }
     }
+    Ok(Clock::Boot)
 }
 
 fn attributes(kind: u32, config: u64, clock: Clock) -> sys::perf_event_attr {

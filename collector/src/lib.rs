@@ -4,9 +4,12 @@
 //! `source` talks to the kernel and gives raw records; `journal` writes. The program in
 //! `main.rs` turns arguments into a call and a result into an exit code.
 
+pub mod bounded;
 pub mod cli;
+pub mod clock;
 pub mod image_hash;
 pub mod journal;
 pub mod keys;
+pub mod namespace;
 pub mod snapshot;
 pub mod source;

@@ -1,0 +1,460 @@
+//! Reading the queue: events to records with names.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{AtFlags, StatxFlags};
+
+use super::mounts::{View, join};
+use super::paths::{Dir, Directories, Filesystem};
+use super::wire::{self, FileId, Malformed, Place, WireEvent};
+use super::{Fanotify, identity_key, mark_opens, sys};
+use crate::clock;
+
+/// The most buffers that one call reads, so that other sources have their turn.
+const READS_MAX: usize = 16;
+
+/// How deep a chain of vanished directories is followed.
+const VANISHED_DEPTH_MAX: usize = 64;
+
+/// What one call of [`Fanotify::drain`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Drained {
+    /// Records given.
+    pub records: u64,
+    /// Events that were read and thrown away because too many were waiting.
+    pub lost: u64,
+    /// Times that the kernel's own queue ran over; how many events that cost is not known.
+    pub overflows: u64,
+    /// Buffers that could not be read to their end.
+    pub malformed: Option<Malformed>,
+    /// Whether more is waiting.
+    pub left: Left,
+}
+
+/// Whether events still wait in the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Left {
+    /// The queue was read to its end.
+    #[default]
+    Nothing,
+    /// There may be more: call again.
+    More,
+}
+
+/// What happened to a file, as a set: the kernel joins equal neighbours in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen(u64);
+
+impl Seen {
+    /// Made: a file, a directory, a link (see [`FileStatus::links`]), a symbolic link, a device.
+    pub const CREATED: Self = Self(libc::FAN_CREATE);
+    /// A name was removed.
+    pub const DELETED: Self = Self(libc::FAN_DELETE);
+    /// Closed by someone who could write to it.
+    pub const WRITTEN: Self = Self(libc::FAN_CLOSE_WRITE);
+    /// Mode, owner, times or extended attributes changed.
+    pub const ATTRIBUTES: Self = Self(libc::FAN_ATTRIB);
+    /// Moved from one name to another.
+    pub const RENAMED: Self = Self(libc::FAN_RENAME | libc::FAN_MOVED_FROM | libc::FAN_MOVED_TO);
+    /// Opened to be run, or as the interpreter of what is run.
+    pub const EXECUTED: Self = Self(libc::FAN_OPEN_EXEC);
+    /// A watched file was opened.
+    pub const OPENED: Self = Self(libc::FAN_OPEN);
+    /// It is a directory.
+    pub const DIRECTORY: Self = Self(libc::FAN_ONDIR);
+
+    /// Whether something of `what` is in the set.
+    #[must_use]
+    pub fn has(self, what: Self) -> bool {
+        self.0 & what.0 != 0
+    }
+}
+
+/// Whether the process was there when its event was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alive {
+    /// It was: its number is still its own.
+    Yes,
+    /// It had ended: its number may be another's by now.
+    Gone,
+    /// The kernel does not say.
+    Unknown,
+}
+
+/// One thing that happened to a file.
+#[derive(Debug, Clone, Copy)]
+pub struct FileRecord<'a> {
+    /// When it was read, on the boot clock in microseconds; it happened a little earlier.
+    pub boot_us: u64,
+    /// The process, in our PID namespace; 0 for the kernel or a process that we cannot number.
+    pub pid: u32,
+    /// Whether that process was still there.
+    pub alive: Alive,
+    /// What happened.
+    pub seen: Seen,
+    /// Where, as the recorded processes see it; for a rename, where it was. None: the
+    /// directory was gone before it could be asked for, and no later event named it.
+    pub path: Option<&'a [u8]>,
+    /// For a rename, where it is now.
+    pub to: Option<&'a [u8]>,
+    /// The filesystem's device number.
+    pub device: Option<u64>,
+    /// The inode number.
+    pub inode: Option<u64>,
+    /// What the file was like when the event was read: raced, since it may have changed again.
+    pub status: Option<FileStatus>,
+}
+
+/// A file as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStatus {
+    /// Bytes.
+    pub size: u64,
+    /// Type and permissions.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Names that it has.
+    pub links: u32,
+}
+
+/// Paths of one event, kept from event to event for their memory.
+#[derive(Debug, Default)]
+struct Paths {
+    first: Vec<u8>,
+    second: Vec<u8>,
+}
+
+impl Fanotify {
+    /// Gives every event that waits, up to a bound, to `each`.
+    ///
+    /// # Errors
+    /// The kernel's, from reading the group.
+    pub fn drain(&mut self, each: &mut dyn FnMut(&FileRecord<'_>)) -> io::Result<Drained> {
+        let mut drained = Drained::default();
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut paths = Paths::default();
+        let result = self.read_into(&mut buffer, &mut paths, &mut drained, each);
+        self.buffer = buffer;
+        result.map(|()| drained)
+    }
+
+    fn read_into(
+        &mut self,
+        buffer: &mut [u8],
+        paths: &mut Paths,
+        drained: &mut Drained,
+        each: &mut dyn FnMut(&FileRecord<'_>),
+    ) -> io::Result<()> {
+        for turn in 0..READS_MAX {
+            let len = match rustix::io::read(&self.group, &mut *buffer) {
+                Ok(len) => len,
+                Err(rustix::io::Errno::AGAIN) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let batch = &buffer[..len];
+            // Asked after the first full buffer only: a short queue is the usual case.
+            if turn == 1 && rustix::io::ioctl_fionread(&self.group)? > self.queue_bytes_max {
+                count_as_lost(batch, drained);
+                return self.shed(buffer, drained);
+            }
+            self.give_batch(batch, paths, drained, each);
+        }
+        drained.left = Left::More;
+        Ok(())
+    }
+
+    /// Reads and counts until half of what may wait is left.
+    fn shed(&mut self, buffer: &mut [u8], drained: &mut Drained) -> io::Result<()> {
+        while rustix::io::ioctl_fionread(&self.group)? > self.queue_bytes_max / 2 {
+            // The queue is walked to learn its length, so ask seldom.
+            for _ in 0..READS_MAX {
+                match rustix::io::read(&self.group, &mut *buffer) {
+                    Ok(len) => count_as_lost(&buffer[..len], drained),
+                    Err(rustix::io::Errno::AGAIN) => return Ok(()),
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        // Directories moved unseen.
+        self.directories.clear();
+        drained.left = Left::More;
+        Ok(())
+    }
+
+    fn give_batch(
+        &mut self,
+        batch: &[u8],
+        paths: &mut Paths,
+        drained: &mut Drained,
+        each: &mut dyn FnMut(&FileRecord<'_>),
+    ) {
+        let boot_us = clock::boot_us();
+        let mut events = wire::events(batch);
+        while let Some(event) = events.next() {
+            let event = match event {
+                Ok(event) => event,
+                Err(malformed) => {
+                    drained.malformed = Some(malformed);
+                    return;
+                }
+            };
+            let process = event.pidfd.map(sys::own);
+            if event.mask & libc::FAN_Q_OVERFLOW != 0 {
+                drained.overflows += 1;
+                self.directories.clear();
+                continue;
+            }
+            if event.pid == self.own_pid {
+                continue;
+            }
+            if let Some(record) = self.record(&event, boot_us, process, events.clone(), paths) {
+                each(&record);
+                drained.records += 1;
+            }
+        }
+    }
+
+    /// Names what happened in `event`; `later` are the events after it.
+    fn record<'a>(
+        &mut self,
+        event: &WireEvent<'_>,
+        boot_us: u64,
+        process: Option<Option<OwnedFd>>,
+        later: wire::Events<'_>,
+        paths: &'a mut Paths,
+    ) -> Option<FileRecord<'a>> {
+        let first = event.from.or(event.at);
+        // A change of a file's link count comes as an attribute change without a place; the
+        // creation or deletion that made it comes by itself.
+        if first.is_none() && event.to.is_none() && event.mask & libc::FAN_OPEN == 0 {
+            return None;
+        }
+        let was = first.and_then(|place| self.name(&place, later.clone(), &mut paths.first));
+        let is = event
+            .to
+            .and_then(|place| self.name(&place, later, &mut paths.second));
+        self.follow(event, was.as_deref(), is.as_deref(), paths);
+        let named = was.is_some() || self.marked_name(event, &mut paths.first);
+        let object = event.object.or_else(|| {
+            first
+                .filter(|place| place.name.is_empty())
+                .map(|place| place.dir)
+        });
+        let fsid = object
+            .or_else(|| first.map(|place| place.dir))
+            .map(|id| id.fsid);
+        let filesystem = fsid.and_then(|fsid| self.filesystems.get(&fsid));
+        let inode = filesystem
+            .zip(object)
+            .and_then(|(filesystem, id)| filesystem.inode_in(&id));
+        let changed = libc::FAN_CREATE | libc::FAN_CLOSE_WRITE | libc::FAN_ATTRIB;
+        let now = is.as_deref().or(was.as_deref());
+        let status = filesystem
+            .zip(now)
+            .filter(|_| event.mask & changed != 0)
+            .and_then(|(filesystem, path)| status(filesystem, path, inode));
+        Some(FileRecord {
+            boot_us,
+            pid: u32::try_from(event.pid).unwrap_or(0),
+            alive: match process {
+                Some(Some(_)) => Alive::Yes,
+                Some(None) => Alive::Gone,
+                None => Alive::Unknown,
+            },
+            seen: Seen(event.mask),
+            path: named.then_some(paths.first.as_slice()),
+            to: is.map(|_| paths.second.as_slice()),
+            device: filesystem.map(|filesystem| filesystem.device.number()),
+            inode,
+            status,
+        })
+    }
+
+    /// Writes the name of `place` to `seen` and gives its path within its filesystem.
+    fn name(
+        &mut self,
+        place: &Place<'_>,
+        later: wire::Events<'_>,
+        seen: &mut Vec<u8>,
+    ) -> Option<Vec<u8>> {
+        let filesystem = self.filesystems.get(&place.dir.fsid)?;
+        let views = &self.views;
+        let see = |path: &[u8]| seen_by(views, filesystem, path);
+        let dir = find(
+            &mut self.directories,
+            &place.dir,
+            filesystem,
+            &see,
+            &later,
+            0,
+        )?;
+        let name = if place.name.is_empty() {
+            Vec::new()
+        } else {
+            [b"/", place.name].concat()
+        };
+        let in_fs = join(&dir.in_fs, &name);
+        seen.clear();
+        // A mount of its own may begin at the file itself (a bind mount of one file): then
+        // its name is not its directory's name and its own.
+        seen.extend(join(&dir.seen, &name));
+        Some(in_fs)
+    }
+
+    /// Keeps what is remembered true: directories that moved, watched files that were replaced.
+    fn follow(
+        &mut self,
+        event: &WireEvent<'_>,
+        was: Option<&[u8]>,
+        is: Option<&[u8]>,
+        paths: &Paths,
+    ) {
+        let Some(fsid) = event
+            .from
+            .or(event.at)
+            .or(event.to)
+            .map(|place| place.dir.fsid)
+        else {
+            return;
+        };
+        let moved = libc::FAN_RENAME | libc::FAN_MOVED_FROM | libc::FAN_MOVED_TO;
+        let left = event.mask & (moved | libc::FAN_DELETE) != 0;
+        let came = event.mask & (moved | libc::FAN_CREATE) != 0;
+        let now = is.or(was);
+        let seen = if is.is_some() {
+            &paths.second
+        } else {
+            &paths.first
+        };
+        if event.mask & libc::FAN_ONDIR != 0 {
+            if let Some(path) = was.filter(|_| left) {
+                self.directories.forget(fsid, path);
+            }
+            let stays = event.mask & libc::FAN_DELETE == 0;
+            if let (Some(id), Some(path)) = (event.object, now.filter(|_| came && stays)) {
+                let dir = Dir {
+                    in_fs: path.to_vec(),
+                    seen: seen.clone(),
+                };
+                self.directories.learn(&id, Some(dir));
+            }
+        }
+        if let Some(path) = now.filter(|_| came) {
+            self.mark_if_watched(fsid, path, seen);
+        }
+    }
+
+    /// Marks a watched file that has just appeared: the mark of the one before went with it.
+    fn mark_if_watched(&self, fsid: u64, path: &[u8], seen: &[u8]) {
+        let Some(want) = self.watched.wants(seen) else {
+            return;
+        };
+        let Some(filesystem) = self.filesystems.get(&fsid) else {
+            return;
+        };
+        let relative = filesystem
+            .below_anchor(path)
+            .and_then(|path| CString::new(path).ok());
+        let Some(relative) = relative else { return };
+        match mark_opens(
+            self.group.as_fd(),
+            filesystem.anchor.as_fd(),
+            &relative,
+            want,
+        ) {
+            // It may be gone again; then its deletion is in the queue.
+            Ok(()) | Err(_) => {}
+        }
+    }
+
+    /// Writes the name of a watched file whose filesystem cannot be asked (an overlay).
+    fn marked_name(&self, event: &WireEvent<'_>, seen: &mut Vec<u8>) -> bool {
+        let known = |id: &FileId<'_>| self.marked.get(&identity_key(id));
+        seen.clear();
+        if let Some(path) = event.object.as_ref().and_then(known) {
+            seen.extend(path);
+            return true;
+        }
+        let within = event
+            .at
+            .and_then(|place| Some((known(&place.dir)?, place.name)));
+        if let Some((dir, name)) = within {
+            seen.extend(join(dir, &[b"/", name].concat()));
+            return true;
+        }
+        false
+    }
+}
+
+fn count_as_lost(batch: &[u8], drained: &mut Drained) {
+    for event in wire::events(batch).flatten() {
+        drop(event.pidfd.map(sys::own));
+        drained.lost += 1;
+    }
+}
+
+/// The name of `path` on `filesystem` in the latest view that has one; else the path itself.
+fn seen_by(views: &[View], filesystem: &Filesystem, path: &[u8]) -> Vec<u8> {
+    views
+        .iter()
+        .rev()
+        .find_map(|view| view.name(filesystem.device, path))
+        .unwrap_or_else(|| path.to_vec())
+}
+
+/// The directory `id`; if it is gone, from the later event in which it went.
+fn find<'d>(
+    directories: &'d mut Directories,
+    id: &FileId<'_>,
+    filesystem: &Filesystem,
+    see: &dyn Fn(&[u8]) -> Vec<u8>,
+    later: &wire::Events<'_>,
+    depth: usize,
+) -> Option<&'d Dir> {
+    directories.path(id, filesystem, see, &mut |directories| {
+        if depth >= VANISHED_DEPTH_MAX {
+            return None;
+        }
+        let went = libc::FAN_DELETE | libc::FAN_RENAME;
+        let last = later.clone().flatten().find(|event| {
+            event.object.as_ref() == Some(id)
+                && event.mask & libc::FAN_ONDIR != 0
+                && event.mask & went != 0
+        })?;
+        let place = last.from.or(last.at)?;
+        let parent = find(directories, &place.dir, filesystem, see, later, depth + 1)?;
+        let name = [b"/", place.name].concat();
+        Some(Dir {
+            in_fs: join(&parent.in_fs, &name),
+            seen: join(&parent.seen, &name),
+        })
+    })
+}
+
+/// What stands at `path` now, if it is the inode that the event is about.
+fn status(filesystem: &Filesystem, path: &[u8], inode: Option<u64>) -> Option<FileStatus> {
+    let relative = filesystem.below_anchor(path)?;
+    let flags = AtFlags::SYMLINK_NOFOLLOW
+        | AtFlags::EMPTY_PATH
+        | AtFlags::STATX_DONT_SYNC
+        | AtFlags::NO_AUTOMOUNT;
+    let stat =
+        rustix::fs::statx(&filesystem.anchor, relative, flags, StatxFlags::BASIC_STATS).ok()?;
+    if inode.is_some_and(|inode| inode != stat.stx_ino) {
+        return None;
+    }
+    Some(FileStatus {
+        size: stat.stx_size,
+        mode: u32::from(stat.stx_mode),
+        uid: stat.stx_uid,
+        gid: stat.stx_gid,
+        links: stat.stx_nlink,
+    })
+}

@@ -2,13 +2,16 @@
 //!
 //! Needs root; runs only when `SAIGEN_LIVE` is set.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use saigen_collector::source::fanotify::{Fanotify, Left, Options, Seen};
+use saigen_collector::source::fanotify::{self, Files, Options, Queue, Seen};
+use saigen_collector::source::{Batch, Drained, Source};
 
 /// What a record said, owned.
 struct Told {
@@ -45,25 +48,24 @@ fn live() -> bool {
     live
 }
 
-fn everything(files: &mut Fanotify) -> Vec<Told> {
+fn everything(queue: &mut Queue, files: &mut Files) -> Vec<Told> {
     let mut told = Vec::new();
+    let text = |path: Option<&[u8]>| path.map(|path| String::from_utf8_lossy(path).into_owned());
     loop {
-        let text =
-            |path: Option<&[u8]>| path.map(|path| String::from_utf8_lossy(path).into_owned());
-        let drained = files
-            .drain(&mut |record| {
-                told.push(Told {
-                    seen: record.seen,
-                    path: text(record.path),
-                    to: text(record.to),
-                    size: record.status.map(|status| status.size),
-                    pid: record.pid,
-                    inode: record.inode,
-                });
-            })
-            .unwrap();
-        assert_eq!(drained.malformed, None);
-        if drained.left == Left::Nothing {
+        let mut batch = Batch::new();
+        let drained = queue.drain(&mut batch).unwrap();
+        let named = files.name_all(&batch, &mut |record| {
+            told.push(Told {
+                seen: record.seen,
+                path: text(record.path),
+                to: text(record.to),
+                size: record.status.map(|status| status.size),
+                pid: record.pid,
+                inode: record.inode,
+            });
+        });
+        assert_eq!(named.malformed, None);
+        if drained == Drained::Empty {
             return told;
         }
     }
@@ -94,13 +96,13 @@ fn what_is_done_to_files_is_told_by_name() {
     }
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
-    let mut files = Fanotify::open(&Options::default()).unwrap();
+    let (mut queue, mut files) = fanotify::open(&Options::default()).unwrap();
     files.add_view(None).unwrap();
     let pid = shell(
         "mkdir -p a/b; echo hello > a/b/f; mv a/b/f a/b/g; mv a c; echo more >> c/b/g; chmod 4755 c/b/g; ln c/b/g h; rm c/b/g; rm -r c",
         at,
     );
-    let told = everything(&mut files);
+    let told = everything(&mut queue, &mut files);
     let told: Vec<Told> = told
         .into_iter()
         .filter(|told| {
@@ -144,10 +146,10 @@ fn a_directory_that_is_gone_is_named_by_its_own_deletion() {
     let at = dir.path();
     fs::create_dir_all(at.join("x/y")).unwrap();
     fs::write(at.join("x/y/file"), "1").unwrap();
-    let mut files = Fanotify::open(&Options::default()).unwrap();
+    let (mut queue, mut files) = fanotify::open(&Options::default()).unwrap();
     files.add_view(None).unwrap();
     shell("rm -r x", at);
-    let told = everything(&mut files);
+    let told = everything(&mut queue, &mut files);
     assert!(has(&told, Seen::DELETED, &at.join("x/y/file")), "{told:#?}");
 }
 
@@ -158,14 +160,14 @@ fn a_mount_that_appears_is_watched_and_can_be_unmounted() {
     }
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
-    let mut files = Fanotify::open(&Options::default()).unwrap();
+    let (mut queue, mut files) = fanotify::open(&Options::default()).unwrap();
     files.add_view(None).unwrap();
     fs::create_dir(at.join("m")).unwrap();
     shell("mount -t tmpfs -o size=64k saigen-test m", at);
     let refused = files.mounts_changed().unwrap();
     assert!(refused.is_empty(), "{refused:?}");
     shell("echo 12345 > m/file; mkdir m/d; echo 1 > m/d/e", at);
-    let told = everything(&mut files);
+    let told = everything(&mut queue, &mut files);
     let busy = Command::new("umount").arg(at.join("m")).status().unwrap();
     files.mounts_changed().unwrap();
     assert!(busy.success(), "we must not keep a mount busy");
@@ -212,16 +214,16 @@ fn files_go_by_the_names_that_the_recorded_tree_sees() {
         std::io::BufRead::read_line(&mut said, &mut line).unwrap();
         line
     };
-    let mut files = Fanotify::open(&Options::default()).unwrap();
+    let (mut queue, mut files) = fanotify::open(&Options::default()).unwrap();
     files.add_view(None).unwrap();
     assert_eq!(line(), "ready\n");
     say.write_all(b"go\n").unwrap();
     assert_eq!(line(), "ready\n");
     files.add_view(Some(child.id())).unwrap();
-    everything(&mut files);
+    everything(&mut queue, &mut files);
     say.write_all(b"go\n").unwrap();
     assert_eq!(line(), "done\n");
-    let told = everything(&mut files);
+    let told = everything(&mut queue, &mut files);
     drop(say);
     child.wait().unwrap();
     assert!(
@@ -261,15 +263,15 @@ fn a_credential_file_that_was_replaced_is_still_watched() {
         }
     };
     until("ready");
-    let mut files = Fanotify::open(&Options::default()).unwrap();
+    let (mut queue, mut files) = fanotify::open(&Options::default()).unwrap();
     files.add_view(None).unwrap();
     files.add_view(Some(child.id())).unwrap();
     say.write_all(b"go\n").unwrap();
     until("done");
-    everything(&mut files);
+    everything(&mut queue, &mut files);
     say.write_all(b"go\n").unwrap();
     until("done");
-    let told = everything(&mut files);
+    let told = everything(&mut queue, &mut files);
     drop(say);
     child.wait().unwrap();
     assert!(

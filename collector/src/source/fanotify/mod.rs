@@ -6,29 +6,33 @@
 //! itself (its writes are seen on its upper filesystem and given the overlay's name), the
 //! network's filesystems, and what happened on a mount before we knew of it.
 
-mod drain;
 mod mounts;
+mod naming;
 mod paths;
+mod queue;
 mod sys;
 mod watched;
 mod wire;
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{CString, OsStr};
-use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::OpenTreeFlags;
 
-pub use drain::{Alive, Drained, FileRecord, FileStatus, Left, Seen};
 pub use mounts::{Device, Mount};
+pub use naming::{Alive, FileRecord, FileStatus, Named, Seen};
+pub use queue::Queue;
 pub use wire::Malformed;
 
 use crate::namespace;
+use crate::source::SourceError;
 use mounts::{Uppers, View};
+use naming::Paths;
 use paths::{Directories, Filesystem};
 use watched::{Want, Watched};
 
@@ -38,9 +42,6 @@ const EVERYWHERE: u64 = libc::FAN_CREATE
     | libc::FAN_CLOSE_WRITE
     | libc::FAN_ATTRIB
     | libc::FAN_ONDIR;
-
-/// The bytes read at once: some 500 events.
-const BUFFER_BYTES: usize = 64 << 10;
 
 /// The most mount namespaces that are looked into beside our own.
 const VIEWS_MAX: usize = 32;
@@ -52,14 +53,14 @@ pub struct Options {
     pub executions: Executions,
     /// The most bytes that may wait in the kernel; beyond, events are read and counted as
     /// lost without being looked at, until half of it is left.
-    pub queue_bytes_max: u64,
+    pub waiting_bytes_max: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             executions: Executions::Recorded,
-            queue_bytes_max: 32 << 20,
+            waiting_bytes_max: 32 << 20,
         }
     }
 }
@@ -108,37 +109,6 @@ impl Rung {
     }
 }
 
-/// Why fanotify is not to be had.
-#[derive(Debug)]
-pub struct Error {
-    /// What was asked for.
-    pub asked: &'static str,
-    /// What the kernel said.
-    pub cause: io::Error,
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {}", self.asked, self.cause)?;
-        let advice = [
-            (
-                io::ErrorKind::PermissionDenied,
-                "; needs CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH",
-            ),
-            (io::ErrorKind::InvalidInput, "; needs Linux 5.9"),
-            (
-                io::ErrorKind::Unsupported,
-                "; this kernel is built without it",
-            ),
-        ];
-        let kind = self.cause.kind();
-        let known = advice.iter().find(|(advised, _)| *advised == kind);
-        out.write_str(known.map_or("", |(_, advice)| advice))
-    }
-}
-
-impl std::error::Error for Error {}
-
 /// A filesystem that could not be watched.
 #[derive(Debug)]
 pub struct Refusal {
@@ -150,13 +120,43 @@ pub struct Refusal {
     pub cause: io::Error,
 }
 
-/// The source: a fanotify group, its marks, and the names of what it reports.
+/// Opens fanotify with the best that the kernel gives: its queue, for the thread that drains,
+/// and its names, for the thread that encodes. Nothing is watched yet.
+///
+/// # Errors
+/// If the kernel refuses every rung, with its last word: `EPERM` without `CAP_SYS_ADMIN`,
+/// `EINVAL` before Linux 5.9, `ENOSYS` where it is not built in.
+pub fn open(options: &Options) -> Result<(Queue, Files), SourceError> {
+    let (group, rung) = climb(&Rung::ALL)?;
+    let group = Arc::new(group);
+    let executions = match options.executions {
+        Executions::Recorded => libc::FAN_OPEN_EXEC,
+        Executions::LeftOut => 0,
+    };
+    let queue = Queue::new(Arc::clone(&group), options.waiting_bytes_max);
+    let files = Files {
+        group,
+        rung,
+        everywhere: EVERYWHERE | rung.renames() | executions,
+        views: Vec::new(),
+        uppers: Uppers::default(),
+        filesystems: HashMap::new(),
+        refused: BTreeSet::new(),
+        directories: Directories::default(),
+        watched: Watched::default(),
+        marked: HashMap::new(),
+        paths: Paths::default(),
+        own_pid: rustix::process::getpid().as_raw_nonzero().get(),
+    };
+    Ok((queue, files))
+}
+
+/// What is watched, and the names of what is reported.
 #[derive(Debug)]
-pub struct Fanotify {
-    group: OwnedFd,
+pub struct Files {
+    group: Arc<OwnedFd>,
     rung: Rung,
     everywhere: u64,
-    queue_bytes_max: u64,
     views: Vec<View>,
     uppers: Uppers,
     filesystems: HashMap<u64, Filesystem>,
@@ -165,38 +165,11 @@ pub struct Fanotify {
     watched: Watched,
     /// Files with a mark of their own, by identity, for filesystems whose handles cannot be opened.
     marked: HashMap<Vec<u8>, Vec<u8>>,
-    buffer: Vec<u8>,
+    paths: Paths,
     own_pid: i32,
 }
 
-impl Fanotify {
-    /// Opens the source with the best that the kernel gives. Nothing is watched yet.
-    ///
-    /// # Errors
-    /// If the kernel refuses every rung, with its last word.
-    pub fn open(options: &Options) -> Result<Self, Error> {
-        let (group, rung) = climb(&Rung::ALL)?;
-        let executions = match options.executions {
-            Executions::Recorded => libc::FAN_OPEN_EXEC,
-            Executions::LeftOut => 0,
-        };
-        Ok(Self {
-            group,
-            rung,
-            everywhere: EVERYWHERE | rung.renames() | executions,
-            queue_bytes_max: options.queue_bytes_max,
-            views: Vec::new(),
-            uppers: Uppers::default(),
-            filesystems: HashMap::new(),
-            refused: BTreeSet::new(),
-            directories: Directories::default(),
-            watched: Watched::default(),
-            marked: HashMap::new(),
-            buffer: vec![0; BUFFER_BYTES],
-            own_pid: rustix::process::getpid().as_raw_nonzero().get(),
-        })
-    }
-
+impl Files {
     /// What the kernel gave.
     #[must_use]
     pub fn rung(&self) -> Rung {
@@ -208,12 +181,6 @@ impl Fanotify {
         self.filesystems
             .values()
             .map(|filesystem| (filesystem.device, filesystem.fs_type.as_slice()))
-    }
-
-    /// The descriptor that polls readable when events wait.
-    #[must_use]
-    pub fn poll_fd(&self) -> BorrowedFd<'_> {
-        self.group.as_fd()
     }
 
     /// The descriptors that poll `POLLPRI | POLLERR` when a mount comes or goes; then call
@@ -365,7 +332,7 @@ impl Fanotify {
 }
 
 /// Opens a group on the first rung that the kernel accepts.
-fn climb(rungs: &[Rung]) -> Result<(OwnedFd, Rung), Error> {
+fn climb(rungs: &[Rung]) -> Result<(OwnedFd, Rung), SourceError> {
     let mut refused = io::Error::from(io::ErrorKind::Unsupported);
     for rung in rungs {
         match sys::init(rung.flags()) {
@@ -373,10 +340,7 @@ fn climb(rungs: &[Rung]) -> Result<(OwnedFd, Rung), Error> {
             Err(error) => refused = error,
         }
     }
-    Err(Error {
-        asked: "fanotify_init",
-        cause: refused,
-    })
+    Err(SourceError::new("open fanotify", refused))
 }
 
 /// A directory on the filesystem mounted at `mount_point`, in a detached copy of the mount:
@@ -406,7 +370,7 @@ fn mark_opens(
     sys::mark(group, libc::FAN_MARK_ADD, mask, dir, Some(path))
 }
 
-/// The identity of what is at `path`, in the form of [`Fanotify::marked`].
+/// The identity of what is at `path`, in the form of [`Files::marked`].
 fn identity(path: &CString) -> Option<Vec<u8>> {
     let opened = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let fsid = sys::fsid(opened.as_fd()).ok()?;

@@ -12,6 +12,7 @@ use super::mounts::{self, Device};
 use super::sys;
 use super::wire::FileId;
 use crate::bounded::Bounded;
+use crate::source::native::u32_at;
 
 /// The most bytes of handles and paths that are remembered: some 12,000 directories.
 const REMEMBERED_BYTES_MAX: usize = 2 << 20;
@@ -60,10 +61,7 @@ impl Filesystem {
     /// The inode number in a handle, where the filesystem's way of making handles is known
     /// (`include/linux/exportfs.h`, and each filesystem's `encode_fh`).
     pub fn inode_in(&self, id: &FileId<'_>) -> Option<u64> {
-        let word = |at: usize| {
-            let bytes: [u8; 4] = id.handle.get(at..at + 4)?.try_into().ok()?;
-            Some(u64::from(native_u32(bytes)))
-        };
+        let word = |at: usize| Some(u64::from(u32_at(id.handle, at)?));
         let memory = matches!(self.fs_type.as_slice(), b"tmpfs" | b"devtmpfs" | b"ramfs");
         match (id.kind, id.handle.len()) {
             // tmpfs: generation, then the inode's low and high word.
@@ -82,14 +80,6 @@ impl Filesystem {
             _ => None,
         }
     }
-}
-
-#[expect(
-    clippy::host_endian_bytes,
-    reason = "a handle's words are in the machine's own order"
-)]
-fn native_u32(bytes: [u8; 4]) -> u32 {
-    u32::from_ne_bytes(bytes)
 }
 
 /// A directory's two paths.

@@ -3,12 +3,9 @@
 //! The kernel is trusted with the machine, not with our memory: every length is checked
 //! against what was read before it is used (fanotify(7)).
 
-#![expect(
-    clippy::host_endian_bytes,
-    reason = "the kernel's structures are in the machine's own order"
-)]
-
 use std::fmt;
+
+use crate::source::native::{i32_at, u16_at, u32_at, u64_at};
 
 /// The bytes of an event before its information records.
 ///
@@ -94,26 +91,6 @@ impl fmt::Display for Malformed {
 }
 
 impl std::error::Error for Malformed {}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    let (head, _) = bytes.get(at..)?.split_first_chunk()?;
-    Some(u16::from_ne_bytes(*head))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    let (head, _) = bytes.get(at..)?.split_first_chunk()?;
-    Some(u32::from_ne_bytes(*head))
-}
-
-fn i32_at(bytes: &[u8], at: usize) -> Option<i32> {
-    let (head, _) = bytes.get(at..)?.split_first_chunk()?;
-    Some(i32::from_ne_bytes(*head))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    let (head, _) = bytes.get(at..)?.split_first_chunk()?;
-    Some(u64::from_ne_bytes(*head))
-}
 
 /// The events in `bytes`, one after the other. After an error nothing more comes: where the
 /// next event begins is no longer known.
@@ -275,6 +252,10 @@ fn place(record: &[u8], base: usize) -> Result<Place<'_>, Malformed> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::host_endian_bytes,
+    reason = "the kernel's structures are in the machine's own order"
+)]
 pub(super) mod tests {
     use super::*;
 

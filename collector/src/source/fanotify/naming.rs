@@ -1,7 +1,6 @@
-//! Reading the queue: events to records with names.
+//! Naming: events to records that say which file, and under which name.
 
 use std::ffi::CString;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{AtFlags, StatxFlags};
@@ -9,38 +8,21 @@ use rustix::fs::{AtFlags, StatxFlags};
 use super::mounts::{View, join};
 use super::paths::{Dir, Directories, Filesystem};
 use super::wire::{self, FileId, Malformed, Place, WireEvent};
-use super::{Fanotify, identity_key, mark_opens, sys};
-use crate::clock;
-
-/// The most buffers that one call reads, so that other sources have their turn.
-const READS_MAX: usize = 16;
+use super::{Files, identity_key, mark_opens, sys};
+use crate::source::Batch;
 
 /// How deep a chain of vanished directories is followed.
 const VANISHED_DEPTH_MAX: usize = 64;
 
-/// What one call of [`Fanotify::drain`] did.
+/// What one batch held, beside its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Drained {
+pub struct Named {
     /// Records given.
     pub records: u64,
-    /// Events that were read and thrown away because too many were waiting.
-    pub lost: u64,
     /// Times that the kernel's own queue ran over; how many events that cost is not known.
     pub overflows: u64,
-    /// Buffers that could not be read to their end.
+    /// Where the batch could not be read to its end.
     pub malformed: Option<Malformed>,
-    /// Whether more is waiting.
-    pub left: Left,
-}
-
-/// Whether events still wait in the kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Left {
-    /// The queue was read to its end.
-    #[default]
-    Nothing,
-    /// There may be more: call again.
-    More,
 }
 
 /// What happened to a file, as a set: the kernel joins equal neighbours in the queue.
@@ -86,7 +68,7 @@ pub enum Alive {
 /// One thing that happened to a file.
 #[derive(Debug, Clone, Copy)]
 pub struct FileRecord<'a> {
-    /// When it was read, on the boot clock in microseconds; it happened a little earlier.
+    /// When it was drained, on the boot clock in microseconds; it happened a little earlier.
     pub boot_us: u64,
     /// The process, in our PID namespace; 0 for the kernel or a process that we cannot number.
     pub pid: u32,
@@ -124,101 +106,48 @@ pub struct FileStatus {
 
 /// Paths of one event, kept from event to event for their memory.
 #[derive(Debug, Default)]
-struct Paths {
+pub(super) struct Paths {
     first: Vec<u8>,
     second: Vec<u8>,
 }
 
-impl Fanotify {
-    /// Gives every event that waits, up to a bound, to `each`.
-    ///
-    /// # Errors
-    /// The kernel's, from reading the group.
-    pub fn drain(&mut self, each: &mut dyn FnMut(&FileRecord<'_>)) -> io::Result<Drained> {
-        let mut drained = Drained::default();
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let mut paths = Paths::default();
-        let result = self.read_into(&mut buffer, &mut paths, &mut drained, each);
-        self.buffer = buffer;
-        result.map(|()| drained)
-    }
-
-    fn read_into(
-        &mut self,
-        buffer: &mut [u8],
-        paths: &mut Paths,
-        drained: &mut Drained,
-        each: &mut dyn FnMut(&FileRecord<'_>),
-    ) -> io::Result<()> {
-        for turn in 0..READS_MAX {
-            let len = match rustix::io::read(&self.group, &mut *buffer) {
-                Ok(len) => len,
-                Err(rustix::io::Errno::AGAIN) => return Ok(()),
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let batch = &buffer[..len];
-            // Asked after the first full buffer only: a short queue is the usual case.
-            if turn == 1 && rustix::io::ioctl_fionread(&self.group)? > self.queue_bytes_max {
-                count_as_lost(batch, drained);
-                return self.shed(buffer, drained);
-            }
-            self.give_batch(batch, paths, drained, each);
+impl Files {
+    /// Gives every event of a batch to `each`, with its names. Batches must come in the
+    /// order in which they were drained: directories are followed as they move.
+    pub fn name_all(&mut self, batch: &Batch, each: &mut dyn FnMut(&FileRecord<'_>)) -> Named {
+        let mut named = Named::default();
+        let mut paths = std::mem::take(&mut self.paths);
+        if batch.overruns > 0 {
+            // Directories moved unseen.
+            self.directories.clear();
         }
-        drained.left = Left::More;
-        Ok(())
-    }
-
-    /// Reads and counts until half of what may wait is left.
-    fn shed(&mut self, buffer: &mut [u8], drained: &mut Drained) -> io::Result<()> {
-        while rustix::io::ioctl_fionread(&self.group)? > self.queue_bytes_max / 2 {
-            // The queue is walked to learn its length, so ask seldom.
-            for _ in 0..READS_MAX {
-                match rustix::io::read(&self.group, &mut *buffer) {
-                    Ok(len) => count_as_lost(&buffer[..len], drained),
-                    Err(rustix::io::Errno::AGAIN) => return Ok(()),
-                    Err(rustix::io::Errno::INTR) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        }
-        // Directories moved unseen.
-        self.directories.clear();
-        drained.left = Left::More;
-        Ok(())
-    }
-
-    fn give_batch(
-        &mut self,
-        batch: &[u8],
-        paths: &mut Paths,
-        drained: &mut Drained,
-        each: &mut dyn FnMut(&FileRecord<'_>),
-    ) {
-        let boot_us = clock::boot_us();
-        let mut events = wire::events(batch);
+        let mut events = wire::events(&batch.bytes);
         while let Some(event) = events.next() {
             let event = match event {
                 Ok(event) => event,
                 Err(malformed) => {
-                    drained.malformed = Some(malformed);
-                    return;
+                    named.malformed = Some(malformed);
+                    break;
                 }
             };
             let process = event.pidfd.map(sys::own);
             if event.mask & libc::FAN_Q_OVERFLOW != 0 {
-                drained.overflows += 1;
+                named.overflows += 1;
                 self.directories.clear();
                 continue;
             }
             if event.pid == self.own_pid {
                 continue;
             }
-            if let Some(record) = self.record(&event, boot_us, process, events.clone(), paths) {
+            let later = events.clone();
+            if let Some(record) = self.record(&event, batch.drained_us, process, later, &mut paths)
+            {
                 each(&record);
-                drained.records += 1;
+                named.records += 1;
             }
         }
+        self.paths = paths;
+        named
     }
 
     /// Names what happened in `event`; `later` are the events after it.
@@ -390,13 +319,6 @@ impl Fanotify {
             return true;
         }
         false
-    }
-}
-
-fn count_as_lost(batch: &[u8], drained: &mut Drained) {
-    for event in wire::events(batch).flatten() {
-        drop(event.pidfd.map(sys::own));
-        drained.lost += 1;
     }
 }
 

@@ -10,7 +10,7 @@ use crate::event::{
     Args, AutostartKind, Cell, Change, Class, Hash32, Namespace, Near, Outcome, ProcessKey,
     Protocol, SourceState, Text, Touch, Value,
 };
-use crate::journal::{TableBuilder, Tables};
+use crate::journal::{TableBuilder, Tables, varint};
 
 /// Most fields that a kind may have. It bounds the columns of a frame.
 pub const FIELDS_MAX: usize = 32;
@@ -105,6 +105,20 @@ macro_rules! kinds {
                     $(if let Some(column) = columns.next() {
                         column.push(content.$field.map_or(0, |value| value.put(tables)));
                     })*
+                })* }
+            }
+
+            /// Appends each known field, its place from 1 and its value, to a canonical row.
+            pub(crate) fn write_row(&self, out: &mut Vec<u8>) {
+                match self { $(Self::$variant(content) => {
+                    let mut place = 0;
+                    $(
+                        place += 1;
+                        if let Some(value) = content.$field {
+                            varint::put(out, place);
+                            value.write_row(out);
+                        }
+                    )*
                 })* }
             }
 

@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::event::row::{put_process, put_text};
 use crate::event::{
     Args, AutostartKind, Change, Guid, Hash32, Namespace, Outcome, ProcessKey, Protocol,
     SourceState, Text, Touch,
 };
-use crate::journal::{TableBuilder, Tables};
+use crate::journal::{TableBuilder, Tables, varint};
 
 /// The value of a field, as a reader of any kind of event sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub(crate) trait Cell<'a>: Copy {
     fn take(cell: u64, tables: &Tables<'a>) -> Option<Self>;
     /// The value for a visitor.
     fn value(self) -> Value<'a>;
+    /// Appends the value to a canonical row.
+    fn write_row(self, out: &mut Vec<u8>);
 }
 
 impl<'a> Cell<'a> for u64 {
@@ -68,6 +71,9 @@ impl<'a> Cell<'a> for u64 {
     }
     fn value(self) -> Value<'a> {
         Value::Unsigned(self)
+    }
+    fn write_row(self, out: &mut Vec<u8>) {
+        varint::put(out, self);
     }
 }
 
@@ -83,6 +89,9 @@ macro_rules! narrow_cells {
             }
             fn value(self) -> Value<'a> {
                 Value::Unsigned(u64::from(self))
+            }
+            fn write_row(self, out: &mut Vec<u8>) {
+                varint::put(out, u64::from(self));
             }
         }
     )*};
@@ -104,18 +113,24 @@ impl<'a> Cell<'a> for Near {
     fn value(self) -> Value<'a> {
         Value::Unsigned(self.0)
     }
+    fn write_row(self, out: &mut Vec<u8>) {
+        varint::put(out, self.0);
+    }
 }
 
 impl<'a> Cell<'a> for i64 {
     const CLASS: Class = Class::Number;
     fn put(self, _: &mut TableBuilder) -> u64 {
-        crate::journal::varint::zigzag(self).saturating_add(1)
+        varint::zigzag(self).saturating_add(1)
     }
     fn take(cell: u64, _: &Tables<'a>) -> Option<Self> {
-        cell.checked_sub(1).map(crate::journal::varint::unzigzag)
+        cell.checked_sub(1).map(varint::unzigzag)
     }
     fn value(self) -> Value<'a> {
         Value::Signed(self)
+    }
+    fn write_row(self, out: &mut Vec<u8>) {
+        varint::put(out, varint::zigzag(self));
     }
 }
 
@@ -130,6 +145,9 @@ impl<'a> Cell<'a> for Text<'a> {
     fn value(self) -> Value<'a> {
         Value::Text(self)
     }
+    fn write_row(self, out: &mut Vec<u8>) {
+        put_text(self.0, out);
+    }
 }
 
 impl<'a> Cell<'a> for Args<'a> {
@@ -143,6 +161,9 @@ impl<'a> Cell<'a> for Args<'a> {
     fn value(self) -> Value<'a> {
         Value::Args(self)
     }
+    fn write_row(self, out: &mut Vec<u8>) {
+        put_text(self.0, out);
+    }
 }
 
 impl<'a> Cell<'a> for ProcessKey {
@@ -155,6 +176,9 @@ impl<'a> Cell<'a> for ProcessKey {
     }
     fn value(self) -> Value<'a> {
         Value::Process(self)
+    }
+    fn write_row(self, out: &mut Vec<u8>) {
+        put_process(self, out);
     }
 }
 
@@ -175,6 +199,12 @@ impl<'a> Cell<'a> for IpAddr {
     fn value(self) -> Value<'a> {
         Value::Ip(self)
     }
+    fn write_row(self, out: &mut Vec<u8>) {
+        match self {
+            Self::V4(ip) => put_text(&ip.octets(), out),
+            Self::V6(ip) => put_text(&ip.octets(), out),
+        }
+    }
 }
 
 impl<'a> Cell<'a> for Hash32 {
@@ -188,6 +218,9 @@ impl<'a> Cell<'a> for Hash32 {
     fn value(self) -> Value<'a> {
         Value::Hash(self)
     }
+    fn write_row(self, out: &mut Vec<u8>) {
+        put_text(&self.0, out);
+    }
 }
 
 impl<'a> Cell<'a> for Guid {
@@ -200,6 +233,9 @@ impl<'a> Cell<'a> for Guid {
     }
     fn value(self) -> Value<'a> {
         Value::Guid(self)
+    }
+    fn write_row(self, out: &mut Vec<u8>) {
+        put_text(&self.0, out);
     }
 }
 
@@ -215,6 +251,9 @@ macro_rules! word_cells {
             }
             fn value(self) -> Value<'a> {
                 Value::Word(self.as_str())
+            }
+            fn write_row(self, out: &mut Vec<u8>) {
+                varint::put(out, self.code());
             }
         }
     )*};

@@ -7,18 +7,24 @@ use crate::journal::limits::{FRAME_EVENTS_MAX, FRAME_PAYLOAD_BYTES_MAX, FRAME_RA
 /// First four bytes of a frame: a skippable frame of Zstandard, RFC 8878 §3.1.2.
 pub const FRAME_MAGIC: u32 = 0x184d_2a5e;
 
-/// Second four bytes: the bytes of the skippable frame after them.
-const CONTENT_BYTES: u32 = 136;
-
 /// Four bytes that tell our frames from other users of skippable frames, and help to find the
 /// next frame after damage.
 const SIGNATURE: [u8; 4] = *b"SAJ\0";
 
-/// Bytes of a frame before its payload.
-pub const HEADER_BYTES: usize = 144;
+/// Bytes of the header's fixed part.
+const FIXED_BYTES: usize = 108;
 
-/// Bytes of the header that the digest covers: all but tag and checksum.
-const DIGESTED_BYTES: usize = 120;
+/// Bytes of the root of a frame's events.
+const ROOT_BYTES: usize = 32;
+
+/// Bytes of tag and checksum, which end a header.
+const SEAL_BYTES: usize = 20;
+
+/// Bytes of the header of a frame without events: the shortest frame.
+pub const HEADER_BYTES_MIN: usize = FIXED_BYTES + SEAL_BYTES;
+
+/// Bytes of the header of a frame with events.
+pub const HEADER_BYTES_MAX: usize = FIXED_BYTES + ROOT_BYTES + SEAL_BYTES;
 
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,7 +126,7 @@ impl FrameKind {
 /// | Offset | Size | Field         | Meaning                                                     |
 /// |-------:|-----:|---------------|-------------------------------------------------------------|
 /// |      0 |    4 | `magic`       | `0x184d2a5e`: a skippable frame, RFC 8878                   |
-/// |      4 |    4 | `content`     | 136: bytes of the header after this field                   |
+/// |      4 |    4 | `content`     | bytes of the header after this field: 120, or 152 with `root` |
 /// |      8 |    4 | `signature`   | `SAJ` and NUL                                               |
 /// |     12 |    1 | `version`     | 0                                                           |
 /// |     13 |    1 | `kind`        | [`FrameKind::code`]                                         |
@@ -130,21 +136,20 @@ impl FrameKind {
 /// |     32 |    4 | `events`      | events in the payload                                       |
 /// |     36 |    4 | `payload_len` | bytes of the payload, which follows the header; 0 for none  |
 /// |     40 |    4 | `raw_len`     | bytes of the payload before compression                     |
-/// |     44 |    4 | reserved      | 0                                                           |
-/// |     48 |   16 | `boot`        | the boot in which it was sealed                             |
-/// |     64 |    8 | `boot_us`     | boot clock when it was sealed, µs                           |
-/// |     72 |    8 | `wall_us`     | wall clock when it was sealed, µs since 1970, signed        |
-/// |     80 |    8 | `first_us`    | earliest wall clock of an event, µs; `wall_us` without events |
-/// |     88 |    8 | `last_us`     | latest wall clock of an event, µs; `wall_us` without events |
-/// |     96 |    8 | `kinds`       | kinds of events present: bit by code                        |
-/// |    104 |    8 | `lost`        | events lost so far over all sources, as the sources count   |
-/// |    112 |    8 | reserved      | 0                                                           |
-/// |    120 |   16 | `tag`         | the seal ([`crate::journal::seal`]); 0 in an unsealed journal |
-/// |    136 |    4 | reserved      | 0                                                           |
-/// |    140 |    4 | `crc`         | CRC-32 (IEEE) of the header before this field and the payload |
+/// |     44 |   16 | `boot`        | the boot in which it was sealed                             |
+/// |     60 |    8 | `boot_us`     | boot clock when it was sealed, µs                           |
+/// |     68 |    8 | `wall_us`     | wall clock when it was sealed, µs since 1970, signed        |
+/// |     76 |    8 | `first_us`    | earliest wall clock of an event, µs; `wall_us` without events |
+/// |     84 |    8 | `last_us`     | latest wall clock of an event, µs; `wall_us` without events |
+/// |     92 |    8 | `kinds`       | kinds of events present: bit by code                        |
+/// |    100 |    8 | `lost`        | events lost so far over all sources, as the sources count   |
+/// |    108 |   32 | `root`        | Merkle root of the events ([`crate::journal::merkle`]); only in a frame with events |
+/// | 108 or 140 | 16 | `tag`       | the seal ([`crate::journal::seal`]); 0 in an unsealed journal |
+/// | 124 or 156 |  4 | `crc`       | CRC-32 (IEEE) of the header before this field and the payload |
 ///
 /// All numbers are little-endian. Invariants: `first_seq + events` is the `first_seq` of the next
-/// frame, and `position + 1` its position; a difference is a missing frame.
+/// frame, and `position + 1` its position; a difference is a missing frame. `root` is there exactly
+/// where the kind holds events, of which there is then at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
     /// What the frame is for.
@@ -173,6 +178,8 @@ pub struct FrameHeader {
     pub kinds: u64,
     /// Events lost so far, over all sources.
     pub lost: u64,
+    /// Merkle root of the events; `None` exactly where the kind holds none.
+    pub root: Option<[u8; 32]>,
 }
 
 /// What is wrong with a frame's bytes.
@@ -215,7 +222,10 @@ impl std::fmt::Display for FrameError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::CutHeader { left } => {
-                write!(f, "frame header needs {HEADER_BYTES} bytes, {left} left")
+                write!(
+                    f,
+                    "frame header needs {HEADER_BYTES_MIN} bytes or more, {left} left"
+                )
             }
             Self::CutPayload { expected, left } => {
                 write!(f, "payload needs {expected} bytes, {left} left")
@@ -244,7 +254,7 @@ pub struct Frame<'a> {
     /// Its header.
     pub header: FrameHeader,
     /// The bytes of the header that the digest covers.
-    pub digested: &'a [u8; DIGESTED_BYTES],
+    pub digested: &'a [u8],
     /// The seal as it stands there.
     pub tag: [u8; 16],
     /// Its payload, compressed.
@@ -254,24 +264,27 @@ pub struct Frame<'a> {
 impl Frame<'_> {
     /// Bytes of the whole frame in the file.
     #[must_use]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a frame has a header: it is never empty"
+    )]
     pub const fn len(&self) -> usize {
-        HEADER_BYTES + self.payload.len()
-    }
-
-    /// Never: a frame has a header.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        false
+        self.digested.len() + SEAL_BYTES + self.payload.len()
     }
 }
 
 impl FrameHeader {
     /// The header's bytes up to the tag.
     #[must_use]
-    pub fn digested(&self) -> [u8; DIGESTED_BYTES] {
-        let mut bytes = Vec::with_capacity(DIGESTED_BYTES);
+    pub fn digested(&self) -> Vec<u8> {
+        let content = if self.root.is_some() {
+            HEADER_BYTES_MAX - 8
+        } else {
+            HEADER_BYTES_MIN - 8
+        };
+        let mut bytes = Vec::with_capacity(HEADER_BYTES_MAX);
         bytes.extend_from_slice(&FRAME_MAGIC.to_le_bytes());
-        bytes.extend_from_slice(&CONTENT_BYTES.to_le_bytes());
+        bytes.extend_from_slice(&u32::try_from(content).unwrap_or(0).to_le_bytes());
         bytes.extend_from_slice(&SIGNATURE);
         bytes.extend_from_slice(&[FORMAT_VERSION, self.kind.code(), 0, 0]);
         bytes.extend_from_slice(&self.position.to_le_bytes());
@@ -279,7 +292,6 @@ impl FrameHeader {
         bytes.extend_from_slice(&self.events.to_le_bytes());
         bytes.extend_from_slice(&self.payload_len.to_le_bytes());
         bytes.extend_from_slice(&self.raw_len.to_le_bytes());
-        bytes.extend_from_slice(&[0; 4]);
         bytes.extend_from_slice(&self.boot.0);
         bytes.extend_from_slice(&self.boot_us.to_le_bytes());
         bytes.extend_from_slice(&self.wall_us.to_le_bytes());
@@ -287,10 +299,8 @@ impl FrameHeader {
         bytes.extend_from_slice(&self.last_us.to_le_bytes());
         bytes.extend_from_slice(&self.kinds.to_le_bytes());
         bytes.extend_from_slice(&self.lost.to_le_bytes());
-        bytes.extend_from_slice(&[0; 8]);
+        bytes.extend_from_slice(self.root.as_ref().map_or(&[], |root| root.as_slice()));
         bytes
-            .try_into()
-            .expect("the fields of the table fill the header up to the tag")
     }
 
     /// Appends the frame to `out`: header, tag, checksum, payload.
@@ -298,7 +308,6 @@ impl FrameHeader {
         let start = out.len();
         out.extend_from_slice(&self.digested());
         out.extend_from_slice(&tag);
-        out.extend_from_slice(&[0; 4]);
         let crc = checksum(out.get(start..).unwrap_or_default(), payload);
         out.extend_from_slice(&crc.to_le_bytes());
         out.extend_from_slice(payload);
@@ -309,13 +318,18 @@ impl FrameHeader {
     /// # Errors
     /// Where the bytes are cut, damaged, of another version, or no frame. Nothing is allocated.
     pub fn read(bytes: &[u8]) -> Result<Frame<'_>, FrameError> {
-        let (header, rest) = bytes
-            .split_first_chunk::<HEADER_BYTES>()
-            .ok_or(FrameError::CutHeader { left: bytes.len() })?;
-        if header[..4] != FRAME_MAGIC.to_le_bytes() || header[8..12] != SIGNATURE {
+        let cut = FrameError::CutHeader { left: bytes.len() };
+        let fixed = bytes.first_chunk::<FIXED_BYTES>().ok_or(cut)?;
+        if fixed[..4] != FRAME_MAGIC.to_le_bytes() || fixed[8..12] != SIGNATURE {
             return Err(FrameError::NoFrame);
         }
-        let payload_len = u32::from_le_bytes(at(header, 36));
+        let header_bytes =
+            match usize::try_from(u32::from_le_bytes(at(fixed, 4))).map(|content| content + 8) {
+                Ok(bytes @ (HEADER_BYTES_MIN | HEADER_BYTES_MAX)) => bytes,
+                Ok(_) | Err(_) => return Err(FrameError::Field { field: "content" }),
+            };
+        let (header, rest) = bytes.split_at_checked(header_bytes).ok_or(cut)?;
+        let payload_len = u32::from_le_bytes(at(fixed, 36));
         let payload = usize::try_from(payload_len)
             .ok()
             .filter(|&len| len <= FRAME_PAYLOAD_BYTES_MAX)
@@ -328,22 +342,29 @@ impl FrameHeader {
                 expected: payload_len,
                 left: rest.len(),
             })?;
-        let expected = u32::from_le_bytes(at(header, 140));
-        let found = checksum(&header[..140], payload);
+        let (covered, crc) = header.split_last_chunk::<4>().ok_or(cut)?;
+        let (digested, tag) = covered.split_last_chunk::<16>().ok_or(cut)?;
+        let expected = u32::from_le_bytes(*crc);
+        let found = checksum(covered, payload);
         if found != expected {
             return Err(FrameError::Checksum { expected, found });
         }
-        let fields = Self::read_fields(header)?;
-        let digested = header.first_chunk().ok_or(FrameError::NoFrame)?;
+        let root = digested
+            .get(FIXED_BYTES..)
+            .and_then(|root| <[u8; ROOT_BYTES]>::try_from(root).ok());
+        let header = Self::read_fields(fixed, root)?;
         Ok(Frame {
-            header: fields,
+            header,
             digested,
-            tag: at(header, 120),
+            tag: *tag,
             payload,
         })
     }
 
-    fn read_fields(header: &[u8; HEADER_BYTES]) -> Result<Self, FrameError> {
+    fn read_fields(
+        header: &[u8; FIXED_BYTES],
+        root: Option<[u8; ROOT_BYTES]>,
+    ) -> Result<Self, FrameError> {
         let field = |ok: bool, field: &'static str| {
             if ok {
                 Ok(())
@@ -351,25 +372,10 @@ impl FrameHeader {
                 Err(FrameError::Field { field })
             }
         };
-        field(
-            u32::from_le_bytes(at(header, 4)) == CONTENT_BYTES,
-            "content",
-        )?;
         if header[12] != FORMAT_VERSION {
             return Err(FrameError::Version { found: header[12] });
         }
-        let reserved = [
-            &header[14..16],
-            &header[44..48],
-            &header[112..120],
-            &header[136..140],
-        ];
-        field(
-            reserved
-                .iter()
-                .all(|bytes| bytes.iter().all(|&byte| byte == 0)),
-            "reserved field",
-        )?;
+        field(header[14..16] == [0, 0], "reserved field")?;
         let kind = FrameKind::from_code(header[13]).ok_or(FrameError::Field { field: "kind" })?;
         let read = Self {
             kind,
@@ -378,20 +384,22 @@ impl FrameHeader {
             events: u32::from_le_bytes(at(header, 32)),
             payload_len: u32::from_le_bytes(at(header, 36)),
             raw_len: u32::from_le_bytes(at(header, 40)),
-            boot: BootId(at(header, 48)),
-            boot_us: u64::from_le_bytes(at(header, 64)),
-            wall_us: i64::from_le_bytes(at(header, 72)),
-            first_us: i64::from_le_bytes(at(header, 80)),
-            last_us: i64::from_le_bytes(at(header, 88)),
-            kinds: u64::from_le_bytes(at(header, 96)),
-            lost: u64::from_le_bytes(at(header, 104)),
+            boot: BootId(at(header, 44)),
+            boot_us: u64::from_le_bytes(at(header, 60)),
+            wall_us: i64::from_le_bytes(at(header, 68)),
+            first_us: i64::from_le_bytes(at(header, 76)),
+            last_us: i64::from_le_bytes(at(header, 84)),
+            kinds: u64::from_le_bytes(at(header, 92)),
+            lost: u64::from_le_bytes(at(header, 100)),
+            root,
         };
         field(read.raw_len as usize <= FRAME_RAW_BYTES_MAX, "raw_len")?;
         field(read.events as usize <= FRAME_EVENTS_MAX, "events")?;
         field(
-            read.kind.holds_events() == (read.events > 0),
-            "events for its kind",
+            kind.holds_events() == (read.events > 0),
+            "number of events for its kind",
         )?;
+        field(kind.holds_events() == root.is_some(), "root for its kind")?;
         Ok(read)
     }
 }
@@ -414,7 +422,7 @@ fn checksum(header: &[u8], payload: &[u8]) -> u32 {
 }
 
 /// The bytes of a field at an offset of the table.
-fn at<const N: usize>(header: &[u8; HEADER_BYTES], offset: usize) -> [u8; N] {
+fn at<const N: usize>(header: &[u8; FIXED_BYTES], offset: usize) -> [u8; N] {
     header
         .get(offset..offset + N)
         .and_then(|bytes| bytes.try_into().ok())
@@ -440,6 +448,7 @@ mod tests {
             last_us: -2,
             kinds: 2,
             lost: 0,
+            root: kind.holds_events().then_some([6; 32]),
         }
     }
 
@@ -448,8 +457,8 @@ mod tests {
         for kind in FrameKind::ALL {
             let mut bytes = Vec::new();
             header(kind, 5).write([8; 16], b"bytes", &mut bytes);
-            assert_eq!(bytes.len(), HEADER_BYTES + 5);
             let frame = FrameHeader::read(&bytes).unwrap();
+            assert_eq!(frame.len(), bytes.len());
             assert_eq!(
                 (frame.header, frame.tag, frame.payload),
                 (header(kind, 5), [8; 16], &b"bytes"[..])

@@ -13,6 +13,7 @@ mod columns;
 mod enrolment;
 mod frame;
 mod limits;
+pub mod merkle;
 mod opening;
 mod payload;
 pub mod seal;
@@ -20,7 +21,10 @@ mod tables;
 pub(crate) mod varint;
 
 pub use enrolment::{AuditorKey, EndpointKey, Enrolment, KeyFileError};
-pub use frame::{FRAME_MAGIC, Frame, FrameError, FrameHeader, FrameKind, HEADER_BYTES, find_frame};
+pub use frame::{
+    FRAME_MAGIC, Frame, FrameError, FrameHeader, FrameKind, HEADER_BYTES_MAX, HEADER_BYTES_MIN,
+    find_frame,
+};
 pub use limits::*;
 pub use opening::{OPENING_BYTES_MAX, Opening, OpeningError, SourceLevel};
 pub use payload::{Events, PayloadBuilder, PayloadError, PayloadReader, PayloadSummary};

@@ -20,10 +20,11 @@ use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
 use zstd::zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, ResetDirective, compress_bound};
 
 use crate::event::{
-    BootId, Class, Event, Fields, Kind, KindName, Marks, ProcessKey, Source, Text, Time,
+    BootId, Class, Event, Fields, Kind, KindName, Marks, ProcessKey, Source, Text, Time, write_row,
 };
 use crate::journal::columns::{self, CutError};
 use crate::journal::limits::{FRAME_EVENTS_MAX, FRAME_RAW_BYTES_MAX};
+use crate::journal::merkle;
 use crate::journal::tables::{TableBuilder, Tables, TextArena, read_processes, read_texts};
 use crate::journal::varint;
 
@@ -70,6 +71,8 @@ pub struct PayloadSummary {
     pub last_us: i64,
     /// Kinds present: bit `code` of [`KindName::code`].
     pub kinds: u64,
+    /// Merkle root of the events.
+    pub root: [u8; 32],
 }
 
 /// Gathers events and writes them as one payload. Its memory is kept from frame to frame.
@@ -82,6 +85,8 @@ pub struct PayloadBuilder {
     before_us: i64,
     offset_us: i64,
     cells: usize,
+    rows: Vec<u8>,
+    row_ends: Vec<usize>,
     raw: Vec<u8>,
     parts: Vec<usize>,
     renumbered: [Vec<u32>; 2],
@@ -119,6 +124,8 @@ impl PayloadBuilder {
             before_us: 0,
             offset_us: 0,
             cells: 0,
+            rows: Vec::new(),
+            row_ends: Vec::new(),
             raw: Vec::new(),
             parts: Vec::new(),
             renumbered: Default::default(),
@@ -200,6 +207,8 @@ impl PayloadBuilder {
             columns.resize_with(name.classes().len(), Vec::new);
             event.kind.put(tables, columns);
         }
+        write_row(event, &mut self.rows);
+        self.row_ends.push(self.rows.len());
         self.before_us = wall_us;
         self.cells += COMMON.len() + name.classes().len();
         let summary = &mut self.summary;
@@ -216,10 +225,19 @@ impl PayloadBuilder {
         self.compress(out);
         let summary = PayloadSummary {
             raw_len: u32::try_from(self.raw.len()).expect("a payload is closed long before 4 GiB"),
+            root: merkle::root(merkle::leaves(salt, self.rows_by_event())),
             ..self.summary
         };
         self.clear();
         summary
+    }
+
+    /// The canonical rows, one an event.
+    fn rows_by_event(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.row_ends.iter().copied());
+        starts
+            .zip(&self.row_ends)
+            .map(|(start, &end)| self.rows.get(start..end).unwrap_or_default())
     }
 
     /// Turns numbers of first sight into references in the order of the columns.
@@ -323,6 +341,8 @@ impl PayloadBuilder {
         self.kinds.iter_mut().flatten().for_each(Vec::clear);
         self.order.iter_mut().for_each(Vec::clear);
         self.summary = PayloadSummary::default();
+        self.rows.clear();
+        self.row_ends.clear();
         self.cells = 0;
     }
 }
@@ -442,7 +462,7 @@ impl PayloadReader {
             at: raw_len - rest.len(),
             part,
         };
-        let (_salt, after) = rest
+        let (salt, after) = rest
             .split_first_chunk::<16>()
             .ok_or_else(|| at("salt", rest))?;
         rest = after;
@@ -489,6 +509,7 @@ impl PayloadReader {
             return Err(at("end", rest));
         }
         Ok(Events {
+            salt: *salt,
             tables: Tables::new(&self.texts, &self.processes),
             common: &self.common,
             kinds: &self.kinds,
@@ -549,6 +570,7 @@ fn count_kinds(kinds: &[u64]) -> Result<[usize; KIND_CODES], PayloadError> {
 /// The events of one decoded payload, in the order in which they were recorded.
 #[derive(Debug)]
 pub struct Events<'a> {
+    salt: [u8; 16],
     tables: Tables<'a>,
     common: &'a [Vec<u64>; COMMON.len()],
     kinds: &'a [Vec<Vec<u64>>],
@@ -561,6 +583,12 @@ pub struct Events<'a> {
 }
 
 impl<'a> Events<'a> {
+    /// The frame's salt, from which the salts of its leaves come.
+    #[must_use]
+    pub const fn salt(&self) -> [u8; 16] {
+        self.salt
+    }
+
     fn common(&self, column: usize) -> u64 {
         self.common
             .get(column)

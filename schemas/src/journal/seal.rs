@@ -325,6 +325,7 @@ mod tests {
             last_us: 20,
             kinds: 0,
             lost: 0,
+            root: None,
         }
     }
 

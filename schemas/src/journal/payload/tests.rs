@@ -168,6 +168,27 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn the_root_follows_from_what_is_read(list in prop::collection::vec(chosen(), 1..50)) {
+        let list: Vec<Chosen> = list.into_iter().map(|mut chosen| {
+            chosen.wall_us >>= 2;
+            chosen.boot_us = chosen.boot_us.map(|us| us >> 3);
+            chosen
+        }).collect();
+        let (payload, summary) = payload_of(&list);
+        let mut reader = PayloadReader::default();
+        let events = reader.read(&payload, summary.raw_len, summary.events, 0).unwrap();
+        let salt = events.salt();
+        let rows: Vec<Vec<u8>> = events.map(|event| {
+            let mut row = Vec::new();
+            write_row(&event.unwrap(), &mut row);
+            row
+        }).collect();
+        prop_assert_eq!(merkle::root(merkle::leaves(salt, rows.iter().map(Vec::as_slice))), summary.root);
+    }
+}
+
 #[test]
 fn a_builder_can_be_used_again() {
     let list = [Chosen {

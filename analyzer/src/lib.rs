@@ -1,1 +1,8 @@
-//! The judge.
+//! The judge: reads evidence, says how far it can be trusted, and tells what happened.
+//!
+//! Two wings. The evidence wing knows bytes, files and offsets, and never interprets: it gives
+//! events in order, each with its reference. The meaning wing knows events and references, and
+//! never touches bytes.
+
+pub mod evidence;
+pub mod reference;

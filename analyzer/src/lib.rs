@@ -2,7 +2,8 @@
 //!
 //! Two wings. The evidence wing knows bytes, files and offsets, and never interprets: it gives
 //! events in order, each with its reference. The meaning wing knows events and references, and
-//! never touches bytes.
+//! never touches bytes. [`reference`] and [`stream`] are what they share.
 
 pub mod evidence;
 pub mod reference;
+pub mod stream;

@@ -1,6 +1,2 @@
 //! The evidence wing: bytes, files and offsets. It opens evidence read-only, says how far it
 //! can be trusted, and gives its events in order. It never interprets them.
-
-mod stream;
-
-pub use stream::{EventStream, Gap, GapWhy};

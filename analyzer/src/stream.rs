@@ -1,5 +1,5 @@
 //! Events in the order in which they were recorded, lent one at a time, and what is missing
-//! between them.
+//! between them. Neutral: the evidence wing gives streams, the meaning wing reads them.
 
 use saigen_schemas::event::Event;
 
@@ -12,7 +12,7 @@ use crate::reference::{EventRef, SourceId};
 /// and a lot where a clock was stepped.
 ///
 /// ```no_run
-/// # use saigen_analyzer::evidence::EventStream;
+/// # use saigen_analyzer::stream::EventStream;
 /// # fn show(stream: &mut dyn EventStream) {
 /// while let Some(wall_us) = stream.peek() {
 ///     if let Some((reference, event)) = stream.next() {

@@ -34,10 +34,10 @@ pub struct Device {
 }
 
 impl Device {
-    /// The number as `stat(2)` gives it.
+    /// The number as events carry it: the major in the upper 32 bits, the minor in the lower.
     #[must_use]
     pub fn number(self) -> u64 {
-        rustix::fs::makedev(self.major, self.minor)
+        u64::from(self.major) << 32 | u64::from(self.minor)
     }
 }
 

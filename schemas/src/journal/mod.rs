@@ -27,7 +27,7 @@ pub use frame::{
 };
 pub use limits::*;
 pub use opening::{OPENING_BYTES_MAX, Opening, OpeningError, SourceLevel};
-pub use payload::{Events, PayloadBuilder, PayloadError, PayloadReader, PayloadSummary};
+pub use payload::{Cursor, Events, PayloadBuilder, PayloadError, PayloadReader, PayloadSummary};
 pub(crate) use tables::{TableBuilder, Tables};
 
 /// The version of the format. Until 1.0 a change re-records the fixtures; from 1.0 on a changed

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::{
-    Args, Change, FileWritten, Guid, Had, Hash32, Near, NetworkConnected, Outcome, ProcessStart,
-    Protocol, Registry,
+    Args, BootId, Change, Fields, FileWritten, Guid, Had, Hash32, Kind, Marks, Near,
+    NetworkConnected, Outcome, ProcessKey, ProcessStart, Protocol, Registry, Source, Text, Time,
 };
 
 /// The parts of an event that a test chooses; texts are owned here and borrowed by the event.

@@ -28,9 +28,7 @@ const SETTLING_US: u64 = 1_000_000;
 
 impl Normalizer {
     pub(super) fn audit_event(&mut self, event: AuditEvent) {
-        let entered_us = self
-            .clocks
-            .boot_us_of_wall(event.wall_ms.saturating_mul(1_000));
+        let entered_us = self.boot_us_of_wall(event.wall_ms.saturating_mul(1_000));
         let Some(pid) = event.subject.pid else {
             self.audit_note(&event, entered_us);
             self.assembler.recycle(event);
@@ -118,20 +116,28 @@ impl Normalizer {
                     capabilities: event.capabilities.map(|(effective, _)| effective),
                 }))
             }
-            Call::Ptrace | Call::ProcessVmWritev => {
-                let (named, how) = match call {
-                    Call::Ptrace if POKES.contains(&argument(0)) => {
-                        (argument(1), Touch::MemoryWrite)
-                    }
-                    Call::Ptrace => (argument(1), Touch::Ptrace),
-                    _ => (argument(0), Touch::MemoryWrite),
+            Call::Ptrace => {
+                let how = if POKES.contains(&argument(0)) {
+                    Touch::MemoryWrite
+                } else {
+                    Touch::Ptrace
                 };
-                let Some(target) = event.target.or_else(|| u32::try_from(named).ok()) else {
+                let Some(target) = target(event, argument(1)) else {
                     return;
                 };
                 Detail::Traced {
                     target,
                     how,
+                    outcome,
+                }
+            }
+            Call::ProcessVmWritev => {
+                let Some(target) = target(event, argument(0)) else {
+                    return;
+                };
+                Detail::Traced {
+                    target,
+                    how: Touch::MemoryWrite,
                     outcome,
                 }
             }
@@ -243,6 +249,11 @@ impl Normalizer {
             self.push(at_us, Source::Audit, Who::Nobody, detail);
         }
     }
+}
+
+/// The process that a call reaches into: as the kernel says, or as the caller named it.
+fn target(event: &AuditEvent, named: u64) -> Option<u32> {
+    event.target.or_else(|| u32::try_from(named).ok())
 }
 
 /// A path that may be relative to a working directory.

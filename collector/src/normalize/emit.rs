@@ -32,15 +32,11 @@ impl Normalizer {
             who,
             detail,
         } = fact;
-        if let (
-            Detail::Start | Detail::AuditStartAlone { .. } | Detail::NoteStartAlone,
-            Who::Pid(pid),
-        ) = (&detail, who)
-        {
-            let start = match detail {
-                Detail::AuditStartAlone { serial } => self.starts.take_audit(pid, serial),
-                Detail::NoteStartAlone => self.starts.take_note(pid, at_us),
-                _ => self.starts.take(pid),
+        if let (Some(which), Who::Pid(pid)) = (start_of(&detail), who) {
+            let start = match which {
+                StartOf::Perf => self.starts.take(pid),
+                StartOf::Audit(serial) => self.starts.take_audit(pid, serial),
+                StartOf::Note => self.starts.take_note(pid, at_us),
             };
             if let Some(start) = start {
                 self.emit_start(pid, start, sink);
@@ -73,15 +69,16 @@ impl Normalizer {
 
     /// A connection from elsewhere belongs to who accepted it, where audit told.
     fn true_owner(&self, who: Who, detail: &Detail) -> Who {
-        match detail {
-            Detail::Flow(FlowFact {
-                what: FlowWhat::Accepted,
-                remote: Some(remote),
-                owner: Owner::Listener,
-                ..
-            }) => self.flows.acceptor(*remote).map_or(who, Who::Pid),
-            _ => who,
+        if let Detail::Flow(FlowFact {
+            what: FlowWhat::Accepted,
+            remote: Some(remote),
+            owner: Owner::Listener,
+            ..
+        }) = detail
+        {
+            return self.flows.acceptor(*remote).map_or(who, Who::Pid);
         }
+        who
     }
 
     fn emit_detail(
@@ -383,6 +380,35 @@ impl Normalizer {
     pub fn send_own(&mut self, at_us: u64, kind: Kind<'_>, sink: Sink<'_>) {
         self.marks.clear();
         self.send(at_us, Source::Recorder, None, kind, sink);
+    }
+}
+
+/// Whose start a fact stands for.
+enum StartOf {
+    Perf,
+    Audit(u64),
+    Note,
+}
+
+fn start_of(detail: &Detail) -> Option<StartOf> {
+    match detail {
+        Detail::Start => Some(StartOf::Perf),
+        Detail::AuditStartAlone { serial } => Some(StartOf::Audit(*serial)),
+        Detail::NoteStartAlone => Some(StartOf::Note),
+        Detail::Fork { .. }
+        | Detail::Exit
+        | Detail::Credentials(_)
+        | Detail::Traced { .. }
+        | Detail::File(_)
+        | Detail::Mapped { .. }
+        | Detail::Memory { .. }
+        | Detail::Flow(_)
+        | Detail::Module { .. }
+        | Detail::Bpf { .. }
+        | Detail::Mounted { .. }
+        | Detail::Namespace { .. }
+        | Detail::Session(_)
+        | Detail::AuditChanged { .. } => None,
     }
 }
 

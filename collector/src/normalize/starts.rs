@@ -7,9 +7,9 @@ use super::fact::{Raced, SeenBy, Start, StartNote};
 use crate::source::audit::assemble::AuditEvent;
 use std::collections::{HashMap, VecDeque};
 
-/// How much later than perf audit may date one start: its clock is the wall's, by the tick, and the
-/// wall's distance from the boot clock is only known to the microsecond.
-const LATE_US: u64 = 2_000;
+/// How much later than perf audit may date one start: the wall clock is slewed between two looks at
+/// its distance from the boot clock.
+const LATE_US: u64 = 200;
 
 /// How long after perf's moment the connector sends its note at the most.
 const NOTE_US_MAX: u64 = 1_000_000;
@@ -36,9 +36,22 @@ struct AuditStart {
 }
 
 impl AuditStart {
-    /// Whether this can be the start that perf saw at `at_us`: entered before, told of after.
-    fn can_be(&self, at_us: u64) -> bool {
-        self.entered_us <= at_us.saturating_add(LATE_US) && at_us <= self.event.drained_us
+    /// Whether this can be the start that perf saw: entered before, told of after, and of the same
+    /// file. Two starts of one process in one tick are told apart by what was asked for.
+    fn can_be(&self, start: &Start) -> bool {
+        let asked = self
+            .event
+            .paths
+            .first()
+            .map(|item| &item.name[..])
+            .unwrap_or_default();
+        let other_file = !asked.is_empty()
+            && !start.asked.is_empty()
+            && !start.asked.starts_with(b"/dev/fd/")
+            && asked != start.asked;
+        self.entered_us <= start.at_us.saturating_add(LATE_US)
+            && start.at_us <= self.event.drained_us
+            && !other_file
     }
 }
 
@@ -51,11 +64,7 @@ impl Starts {
     pub fn by_perf(&mut self, pid: u32, mut start: Start) {
         let waiting = self.by_pid.entry(pid).or_default();
         start.by_perf = SeenBy::Yes;
-        if let Some(at) = waiting
-            .audits
-            .iter()
-            .position(|audit| audit.can_be(start.at_us))
-        {
+        if let Some(at) = waiting.audits.iter().position(|audit| audit.can_be(&start)) {
             start.audit = waiting.audits.remove(at).map(|audit| audit.event);
         }
         if let Some(at) = waiting
@@ -75,7 +84,7 @@ impl Starts {
         let partner = waiting
             .starts
             .iter_mut()
-            .find(|start| start.audit.is_none() && audit.can_be(start.at_us));
+            .find(|start| start.audit.is_none() && audit.can_be(start));
         match partner {
             Some(start) => {
                 start.audit = Some(audit.event);
@@ -182,6 +191,7 @@ impl Start {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::audit::assemble::PathItem;
 
     fn audit(serial: u64, drained_us: u64) -> Box<AuditEvent> {
         Box::new(AuditEvent {
@@ -243,6 +253,33 @@ mod tests {
         starts.by_audit(7, 0, audit(1, 2_900));
         assert_eq!(starts.take(7).unwrap().audit.unwrap().serial, 1);
         assert_eq!(starts.take(7).unwrap().audit.unwrap().serial, 2);
+    }
+
+    #[test]
+    fn arguments_never_go_to_a_start_of_another_file() {
+        let mut starts = Starts::default();
+        starts.by_perf(
+            7,
+            Start {
+                asked: b"/bin/first".to_vec(),
+                ..start(1_000)
+            },
+        );
+        starts.by_perf(
+            7,
+            Start {
+                asked: b"/bin/second".to_vec(),
+                ..start(1_500)
+            },
+        );
+        let mut second = audit(2, 9_000);
+        second.paths.push(PathItem {
+            name: b"/bin/second".to_vec(),
+            ..PathItem::default()
+        });
+        starts.by_audit(7, 0, second);
+        assert!(starts.take(7).unwrap().audit.is_none());
+        assert!(starts.take(7).unwrap().audit.is_some());
     }
 
     #[test]

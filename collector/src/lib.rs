@@ -11,8 +11,5 @@ pub mod image_hash;
 pub mod journal;
 pub mod keys;
 pub mod namespace;
-pub mod normalize;
-pub mod process_table;
-pub mod procfs;
 pub mod snapshot;
 pub mod source;

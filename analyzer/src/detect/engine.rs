@@ -1,0 +1,250 @@
+//! Rules held against events: which rule fits which event, whatever the thread.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use rsigma_eval::{Engine as Matcher, EvaluationResult, FieldMatch, MatchDetailLevel, ResultBody};
+use saigen_schemas::event::{Event, Source};
+use serde_json::Value as Json;
+
+use crate::detect::correlate::{Links, link};
+use crate::detect::detection::{MatchedField, cut};
+use crate::detect::fields::{AuditWords, Context, View};
+use crate::detect::load::{Loaded, read_rules};
+use crate::detect::mend::Placeholders;
+use crate::detect::route::sources_of;
+use crate::detect::source::LogSource;
+use crate::detect::subject::{Held, Subject, Value};
+use crate::detect::{Refusal, RuleInfo, RuleText};
+
+/// Rules that are ready, and what was refused on the way.
+///
+/// It holds no state between events: [`Engine::evaluate`] may be called from many threads, and what
+/// it returns depends on the event and the rules alone. What several events say together is
+/// found by a [`crate::detect::Correlator`], which sees matches in the order of the evidence.
+pub struct Engine {
+    rules: Vec<Loaded>,
+    links: Links,
+    refused: Vec<Refusal>,
+    remarks: Vec<Refusal>,
+    filters: usize,
+    /// One matcher a log source, built when the first event of it comes: evidence of Linux alone
+    /// never pays for rules of Windows.
+    matchers: Vec<OnceLock<Matcher>>,
+    /// Events seen of each log source.
+    seen: Vec<AtomicU64>,
+}
+
+/// One rule that fitted one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// Place of the rule among the engine's rules.
+    pub(super) rule: usize,
+    /// What fitted, in the rule's order.
+    pub(super) fields: Vec<MatchedField>,
+    /// The values that correlations of this rule ask for, in the order of [`Links::captures`].
+    pub(super) captured: Vec<Option<String>>,
+}
+
+/// How many rules there are, and what became of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleCounts {
+    /// Rules in use, those over several events included.
+    pub loaded: usize,
+    /// Of these, rules over several events.
+    pub correlations: usize,
+    /// Filters that were joined to rules.
+    pub filters: usize,
+    /// Documents and files that cannot be used, with the reason.
+    pub refused: Vec<Refusal>,
+    /// What was odd in rules that are used all the same.
+    pub remarks: Vec<Refusal>,
+}
+
+impl Engine {
+    /// Reads rules, in the order of the texts. Nothing is left out in silence: see
+    /// [`Engine::counts`].
+    #[must_use]
+    pub fn new(texts: impl IntoIterator<Item = RuleText>, placeholders: &Placeholders) -> Self {
+        let mut set = read_rules(texts, placeholders);
+        let links = link(&set.rules, set.correlations, &mut set.refused);
+        for (index, rule) in set.rules.iter_mut().enumerate() {
+            // The matcher hands this text back with a match.
+            rule.compiled.id = Some(index.to_string());
+        }
+        Self {
+            rules: set.rules,
+            links,
+            refused: set.refused,
+            remarks: set.remarks,
+            filters: set.filters,
+            matchers: LogSource::ALL.iter().map(|_| OnceLock::new()).collect(),
+            seen: LogSource::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// How many rules are loaded, and which were refused.
+    #[must_use]
+    pub fn counts(&self) -> RuleCounts {
+        RuleCounts {
+            loaded: self.rules.len() + self.links.correlations.len(),
+            correlations: self.links.correlations.len(),
+            filters: self.filters,
+            refused: self.refused.clone(),
+            remarks: self.remarks.clone(),
+        }
+    }
+
+    /// All rules in use: those over single events in the order of their texts, then those over
+    /// several.
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<RuleInfo>> {
+        self.rules
+            .iter()
+            .map(|rule| &rule.info)
+            .chain(self.links.correlations.iter().map(|rule| &rule.info))
+    }
+
+    /// Rules that no event so far could have fired: nothing of their log source was seen. A rule
+    /// over several events is among them when one of its parts can never fire.
+    pub fn never_applicable(&self) -> impl Iterator<Item = &Arc<RuleInfo>> {
+        let dead: Vec<bool> = self.rules.iter().map(|rule| !self.was_seen(rule)).collect();
+        let single = self
+            .rules
+            .iter()
+            .zip(dead.clone())
+            .filter(|(_, dead)| *dead)
+            .map(|(rule, _)| &rule.info);
+        let several = self
+            .links
+            .correlations
+            .iter()
+            .filter(move |rule| rule.is_dead(&dead))
+            .map(|rule| &rule.info);
+        single.chain(several)
+    }
+
+    fn was_seen(&self, rule: &Loaded) -> bool {
+        rule.sources.iter().any(|source| {
+            self.seen
+                .get(source.index())
+                .is_some_and(|count| count.load(Ordering::Relaxed) > 0)
+        })
+    }
+
+    /// Holds an event against the rules of its log sources. The matches come in the order of the
+    /// rules, each rule once.
+    ///
+    /// `context` says what is known of the processes behind the event; rules ask for them
+    /// (`ParentImage`, or the `Image` of whoever wrote a file).
+    #[must_use]
+    pub fn evaluate(&self, event: &Event<'_>, context: &Context<'_>) -> Vec<Match> {
+        let view = View::new(event, context);
+        let mut matches = Vec::new();
+        for source in sources_of(event) {
+            if source == LogSource::LinuxAuditd && event.source != Source::Audit {
+                self.hold(source, &AuditWords(&view), &mut matches);
+            } else {
+                self.hold(source, &view, &mut matches);
+            }
+        }
+        in_order(matches)
+    }
+
+    /// Holds anything with named fields against the rules of one log source.
+    pub fn evaluate_as<S: Subject>(&self, source: LogSource, subject: &S) -> Vec<Match> {
+        let mut matches = Vec::new();
+        self.hold(source, subject, &mut matches);
+        in_order(matches)
+    }
+
+    fn hold<S: Subject>(&self, source: LogSource, subject: &S, matches: &mut Vec<Match>) {
+        if let Some(count) = self.seen.get(source.index()) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        let Some(slot) = self.matchers.get(source.index()) else {
+            return;
+        };
+        let matcher = slot.get_or_init(|| self.build_matcher(source));
+        if matcher.rule_count() == 0 {
+            return;
+        }
+        for result in matcher.evaluate(&Held(subject)) {
+            matches.extend(self.read_result(result, subject));
+        }
+    }
+
+    fn build_matcher(&self, source: LogSource) -> Matcher {
+        let rules = self
+            .rules
+            .iter()
+            .filter(|rule| rule.sources.contains(&source));
+        let mut matcher = Matcher::new();
+        matcher.set_match_detail(MatchDetailLevel::Full);
+        matcher.extend_compiled_rules(rules.map(|rule| rule.compiled.clone()));
+        matcher
+    }
+
+    fn read_result<S: Subject>(&self, result: EvaluationResult, subject: &S) -> Option<Match> {
+        let rule: usize = result.header.rule_id?.parse().ok()?;
+        let ResultBody::Detection(body) = result.body else {
+            return None;
+        };
+        let mut fields: Vec<MatchedField> =
+            body.matched_fields.into_iter().map(matched_field).collect();
+        // The matcher walks named parts in no fixed order; within one part its order is the rule's.
+        fields.sort_by(|a, b| a.selection.cmp(&b.selection));
+        fields.dedup();
+        let wanted = self.links.captures.get(rule)?;
+        let captured = wanted
+            .iter()
+            .map(|name| subject.field(name).and_then(value_text))
+            .collect();
+        Some(Match {
+            rule,
+            fields,
+            captured,
+        })
+    }
+
+    /// What a match's rule says of itself.
+    #[must_use]
+    pub(super) fn info_of(&self, found: &Match) -> Option<&Arc<RuleInfo>> {
+        self.rules.get(found.rule).map(|rule| &rule.info)
+    }
+
+    pub(super) const fn links(&self) -> &Links {
+        &self.links
+    }
+}
+
+fn in_order(mut matches: Vec<Match>) -> Vec<Match> {
+    matches.sort_by_key(|found| found.rule);
+    matches.dedup_by_key(|found| found.rule);
+    matches
+}
+
+fn matched_field(matched: FieldMatch) -> MatchedField {
+    let value = match &matched.value {
+        Json::String(text) => cut(text),
+        Json::Null => "(none)".to_owned(),
+        Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
+            cut(&matched.value.to_string())
+        }
+    };
+    MatchedField {
+        selection: matched.selection.unwrap_or_default(),
+        field: matched.field,
+        value,
+        pattern: matched.pattern,
+    }
+}
+
+/// The text by which correlations compare a value; of several the first.
+fn value_text(value: Value<'_>) -> Option<String> {
+    match value {
+        Value::Text(text) => Some(text.into_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Flag(flag) => Some(flag.to_string()),
+        Value::Any(values) => values.into_iter().next().and_then(value_text),
+    }
+}

@@ -1,0 +1,637 @@
+//! Sigma's field names over our events.
+//!
+//! A name is looked for, in this order: as Sigma calls a field of this kind of event; as a fact
+//! of the process behind the event; as the event model itself calls it (`docs/EVENTS.md`); as the
+//! foreign record called it. The tables stand in `docs/DETECTION.md`.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::net::IpAddr;
+
+use saigen_schemas::event::{
+    Args, Change, Event, Hash32, Kind, ProcessKey, ProcessStart, Text, Value as Held,
+};
+
+use crate::detect::{Subject, Value};
+
+/// What is known of a process when an event is judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessFacts<'a> {
+    /// Which process.
+    pub key: ProcessKey,
+    /// Path of the program that it runs.
+    pub image: Option<Text<'a>>,
+    /// Its arguments.
+    pub args: Option<Args<'a>>,
+    /// Its command line, where the evidence has one text instead of arguments.
+    pub command_line: Option<Text<'a>>,
+    /// Its working directory.
+    pub cwd: Option<Text<'a>>,
+    /// Name of its account.
+    pub account: Option<Text<'a>>,
+    /// Its real user id.
+    pub uid: Option<u32>,
+    /// Its effective user id.
+    pub euid: Option<u32>,
+    /// The user who logged in, through all later changes.
+    pub login_uid: Option<u32>,
+}
+
+/// What is known around an event: the processes that it is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Context<'a> {
+    /// The event's actor. For `process.start` the process as it was before.
+    pub actor: Option<ProcessFacts<'a>>,
+    /// The actor's parent.
+    pub parent: Option<ProcessFacts<'a>>,
+}
+
+/// An event under Sigma's names.
+pub(super) struct View<'e, 'a> {
+    event: &'e Event<'a>,
+    context: &'e Context<'a>,
+    /// Command lines are put together at most once: of the event, the actor, the parent.
+    lines: [OnceCell<Option<String>>; 3],
+}
+
+/// Which of [`View::lines`].
+#[derive(Clone, Copy)]
+enum Line {
+    Own,
+    Actor,
+    Parent,
+}
+
+impl<'e, 'a> View<'e, 'a> {
+    pub(super) fn new(event: &'e Event<'a>, context: &'e Context<'a>) -> Self {
+        Self {
+            event,
+            context,
+            lines: [OnceCell::new(), OnceCell::new(), OnceCell::new()],
+        }
+    }
+
+    fn line(&self, line: Line) -> Option<Value<'_>> {
+        let facts = match line {
+            Line::Own => None,
+            Line::Actor => Some(self.context.actor?),
+            Line::Parent => Some(self.context.parent?),
+        };
+        let (args, whole) = match (&facts, &self.event.kind) {
+            (Some(facts), _) => (facts.args, facts.command_line),
+            (None, Kind::ProcessStart(start)) => (start.args, start.command_line),
+            (None, Kind::StateProcess(process)) => (process.args, None),
+            (None, _) => (None, None),
+        };
+        if let Some(whole) = whole {
+            return Some(Value::Text(whole.lossy()));
+        }
+        let [own, actor, parent] = &self.lines;
+        let cell = match line {
+            Line::Own => own,
+            Line::Actor => actor,
+            Line::Parent => parent,
+        };
+        cell.get_or_init(|| args.map(spaced))
+            .as_deref()
+            .map(Value::text)
+    }
+
+    /// Fields of a program's start.
+    fn of_start(&self, start: &'e ProcessStart<'a>, name: &str) -> Option<Value<'_>> {
+        let parent = self.context.parent.as_ref();
+        match name {
+            "Image" | "NewProcessName" => text(start.image),
+            "CommandLine" | "ProcessCommandLine" => self.line(Line::Own),
+            "ParentImage" | "ParentProcessName" => text(
+                start
+                    .parent_image
+                    .or_else(|| parent.and_then(|parent| parent.image)),
+            ),
+            "ParentCommandLine" => {
+                text(start.parent_command_line).or_else(|| self.line(Line::Parent))
+            }
+            "ParentUser" => parent.and_then(user_of),
+            "parent_uid" => parent.and_then(|parent| parent.uid).map(narrow),
+            "parent_euid" => parent.and_then(|parent| parent.euid).map(narrow),
+            "CurrentDirectory" => text(start.cwd),
+            "User" => user(start.account, start.euid.or(start.uid)),
+            "LogonId" => start.session.and_then(number),
+            "ProcessId" => self
+                .event
+                .actor
+                .map(|key| Value::Number(i64::from(key.pid))),
+            "ProcessGuid" => self.event.actor.map(|key| self.guid(key)),
+            "ParentProcessId" => start.parent.map(|key| Value::Number(i64::from(key.pid))),
+            "ParentProcessGuid" => start.parent.map(|key| self.guid(key)),
+            "Hashes" => hashes(start.sha256, start.hashes),
+            "sha256" | "SHA256" => start.sha256.map(hex),
+            "PreviousImage" => text(self.context.actor.and_then(|actor| actor.image)),
+            "PreviousUser" => self.context.actor.as_ref().and_then(user_of),
+            "previous_uid" => self.context.actor.and_then(|actor| actor.uid).map(narrow),
+            "previous_euid" => self.context.actor.and_then(|actor| actor.euid).map(narrow),
+            "IntegrityLevel" => text(start.integrity),
+            "OriginalFileName" => text(start.original_name),
+            "Company" => version(start.version, 0),
+            "Product" => version(start.version, 1),
+            "Description" => version(start.version, 2),
+            _ => None,
+        }
+    }
+
+    /// Fields of the process behind any other event.
+    fn of_actor(&self, name: &str) -> Option<Value<'_>> {
+        let actor = self.context.actor.as_ref();
+        let parent = self.context.parent.as_ref();
+        match name {
+            "Image" | "SourceImage" | "ProcessName" => text(actor?.image),
+            "CommandLine" | "SourceCommandLine" => self.line(Line::Actor),
+            "User" | "SourceUser" => user_of(actor?),
+            "CurrentDirectory" => text(actor?.cwd),
+            "ProcessId" | "SourceProcessId" => self
+                .event
+                .actor
+                .map(|key| Value::Number(i64::from(key.pid))),
+            "ProcessGuid" | "SourceProcessGUID" => self.event.actor.map(|key| self.guid(key)),
+            "ParentImage" => text(parent?.image),
+            "ParentCommandLine" => self.line(Line::Parent),
+            "ParentUser" => user_of(parent?),
+            "ParentProcessGuid" => Some(self.guid(parent?.key)),
+            "actor_uid" => actor?.uid.map(narrow),
+            "actor_euid" => actor?.euid.map(narrow),
+            "actor_login_uid" => actor?.login_uid.map(narrow),
+            _ => None,
+        }
+    }
+
+    /// Fields of single kinds under Sigma's names.
+    fn of_kind(&self, name: &str) -> Option<Value<'_>> {
+        match &self.event.kind {
+            Kind::ProcessStart(start) => self.of_start(start, name),
+            Kind::StateProcess(process) => match name {
+                "Image" => text(process.image),
+                "CommandLine" => self.line(Line::Own),
+                "CurrentDirectory" => text(process.cwd),
+                "User" => user(process.account, process.euid),
+                _ => None,
+            },
+            Kind::ProcessTraced(traced) => match name {
+                "TargetImage" => text(traced.target_image),
+                "TargetProcessId" => traced.target.map(|key| Value::Number(i64::from(key.pid))),
+                "TargetProcessGuid" | "TargetProcessGUID" => {
+                    traced.target.map(|key| self.guid(key))
+                }
+                "StartModule" | "StartFunction" | "StartAddress" => text(traced.start_place),
+                _ => None,
+            },
+            Kind::ProcessOpened(opened) => match name {
+                "TargetImage" => text(opened.target_image),
+                "TargetProcessId" => opened.target.map(|key| Value::Number(i64::from(key.pid))),
+                "TargetProcessGuid" | "TargetProcessGUID" => {
+                    opened.target.map(|key| self.guid(key))
+                }
+                "GrantedAccess" => opened.access.map(|access| owned(format!("0x{access:x}"))),
+                "CallTrace" => text(opened.call_trace),
+                _ => None,
+            },
+            Kind::FileCreated(_)
+            | Kind::FileWritten(_)
+            | Kind::FileRenamed(_)
+            | Kind::FileLinked(_)
+            | Kind::FileDeleted(_)
+            | Kind::FileAttributes(_)
+            | Kind::FileMapped(_)
+            | Kind::FileRead(_) => self.of_file(name),
+            Kind::NetworkConnected(_)
+            | Kind::NetworkAccepted(_)
+            | Kind::NetworkListening(_)
+            | Kind::NetworkClosed(_)
+            | Kind::NetworkResolved(_)
+            | Kind::StateSocket(_) => self.of_network(name),
+            Kind::Logon(_) | Kind::FailedLogon(_) | Kind::Logoff(_) | Kind::PrivilegeSwitch(_) => {
+                self.of_session(name)
+            }
+            Kind::ModuleLoaded(module) => match name {
+                "ImageLoaded" => text(module.path),
+                "Hashes" => text(module.hashes),
+                "Signature" => text(module.signature),
+                _ => None,
+            },
+            Kind::Registry(_)
+            | Kind::ServiceChange(_)
+            | Kind::DriverChange(_)
+            | Kind::ScheduledTask(_)
+            | Kind::WmiSubscription(_)
+            | Kind::ScriptBlock(_)
+            | Kind::Pipe(_) => self.of_configuration(name),
+            Kind::ProcessFork(_)
+            | Kind::ProcessExit(_)
+            | Kind::CredentialsChanged(_)
+            | Kind::FileMemory(_)
+            | Kind::BpfLoaded(_)
+            | Kind::Mounted(_)
+            | Kind::NamespaceEntered(_)
+            | Kind::StateModule(_)
+            | Kind::StateAccount(_)
+            | Kind::StateAutostart(_)
+            | Kind::RecordSource(_)
+            | Kind::RecordLoss(_)
+            | Kind::ClockStep(_)
+            | Kind::RecordBoot(_)
+            | Kind::RecordSuspend(_)
+            | Kind::RecordConfiguration(_)
+            | Kind::RecordHeartbeat(_)
+            | Kind::LogCleared(_)
+            | Kind::RecordCompleteness(_)
+            | Kind::RecordRaw(_) => None,
+        }
+    }
+
+    fn of_file(&self, name: &str) -> Option<Value<'_>> {
+        let kind = &self.event.kind;
+        match (name, kind) {
+            // What is renamed to a place comes to be there.
+            ("TargetFilename", Kind::FileRenamed(file)) => text(file.to),
+            ("SourceFilename", Kind::FileRenamed(file)) => text(file.path),
+            ("ImageLoaded", Kind::FileMapped(file)) => text(file.path),
+            ("Signature", Kind::FileMapped(file)) => text(file.signature),
+            ("Hashes", Kind::FileMapped(file)) => hashes(file.sha256, file.hashes),
+            ("Hashes" | "Hash", Kind::FileCreated(file)) => text(file.hashes),
+            ("Hashes", Kind::FileDeleted(file)) => text(file.hashes),
+            ("sha256", Kind::FileWritten(file)) => file.sha256.map(hex),
+            ("setuid", _) => kind
+                .get("mode")
+                .map(|mode| owned((mode_bits(mode) & 0o4000 != 0).to_string())),
+            ("setgid", _) => kind
+                .get("mode")
+                .map(|mode| owned((mode_bits(mode) & 0o2000 != 0).to_string())),
+            ("executable", _) => kind
+                .get("mode")
+                .map(|mode| owned((mode_bits(mode) & 0o111 != 0).to_string())),
+            ("TargetFilename" | "FileName" | "ObjectName", _) => kind.get("path").and_then(held),
+            _ => None,
+        }
+    }
+
+    /// The source of a flow is the end that opened it, as in Sysmon's records.
+    fn of_network(&self, name: &str) -> Option<Value<'_>> {
+        let kind = &self.event.kind;
+        if let Kind::NetworkResolved(resolved) = kind {
+            return match name {
+                "QueryName" | "query" => text(resolved.query),
+                "QueryResults" | "answer" => {
+                    resolved.answers.map(|answers| owned(joined(answers, ";")))
+                }
+                "QueryStatus" => text(resolved.status),
+                "record_type" => text(resolved.record),
+                _ => None,
+            };
+        }
+        let inbound = matches!(kind, Kind::NetworkAccepted(_));
+        let (here, there) = if inbound {
+            ("Destination", "Source")
+        } else {
+            ("Source", "Destination")
+        };
+        let own = |part: &str| match part {
+            "Ip" => kind.get("local_ip"),
+            "Port" => kind.get("local_port"),
+            _ => None,
+        };
+        let other = |part: &str| match part {
+            "Ip" => kind.get("remote_ip"),
+            "Port" => kind.get("remote_port"),
+            "Hostname" => kind.get("remote_host"),
+            _ => None,
+        };
+        match name {
+            "Initiated" => Some(Value::text(if inbound { "false" } else { "true" })),
+            "Protocol" => kind.get("protocol").and_then(held),
+            _ => {
+                let found = match name.strip_prefix(here) {
+                    Some(part) => own(part),
+                    None => other(name.strip_prefix(there)?),
+                };
+                found.and_then(held)
+            }
+        }
+    }
+
+    fn of_session(&self, name: &str) -> Option<Value<'_>> {
+        let own = match name {
+            "TargetUserName" | "User" | "USER" => "account",
+            "TargetDomainName" => "domain",
+            "SubjectUserName" => "by_account",
+            "IpAddress" | "SourceIp" => "remote_ip",
+            "IpPort" | "SourcePort" => "remote_port",
+            "WorkstationName" => "remote_host",
+            "LogonType" => "logon_type",
+            "LogonId" | "TargetLogonId" => "session",
+            "AuthenticationPackageName" => "method",
+            "LogonProcessName" | "ProcessName" => "program",
+            "PrivilegeList" => "privileges",
+            "FailureReason" => "reason",
+            _ => return None,
+        };
+        self.event.kind.get(own).and_then(held)
+    }
+
+    fn of_configuration(&self, name: &str) -> Option<Value<'_>> {
+        let kind = &self.event.kind;
+        match (name, kind) {
+            ("TargetObject", Kind::Registry(registry)) => text(registry.path),
+            ("Details" | "NewName", Kind::Registry(registry)) => text(registry.details),
+            ("EventType", Kind::Registry(registry)) => registry
+                .change
+                .map(|change| Value::text(registry_word(change))),
+            ("ServiceName", Kind::ServiceChange(service)) => text(service.name),
+            ("ImagePath" | "ServiceFileName", Kind::ServiceChange(service)) => {
+                text(service.command_line)
+            }
+            ("AccountName" | "ServiceAccount", Kind::ServiceChange(service)) => {
+                text(service.account)
+            }
+            ("StartType" | "ServiceStartType", Kind::ServiceChange(service)) => text(service.start),
+            ("ServiceName", Kind::DriverChange(driver)) => text(driver.name),
+            ("ImagePath", Kind::DriverChange(driver)) => text(driver.path),
+            ("TaskName", Kind::ScheduledTask(task)) => text(task.name),
+            ("TaskContent" | "TaskContentNew", Kind::ScheduledTask(task)) => text(task.content),
+            ("Path" | "ActionName", Kind::ScheduledTask(task)) => text(task.command_line),
+            ("UserName" | "UserContext", Kind::ScheduledTask(task)) => text(task.account),
+            ("Name", Kind::WmiSubscription(item)) => text(item.name),
+            ("Destination" | "Query", Kind::WmiSubscription(item)) => text(item.content),
+            ("User", Kind::WmiSubscription(item)) => text(item.account),
+            ("ScriptBlockText" | "Payload", Kind::ScriptBlock(script)) => text(script.text),
+            ("Path", Kind::ScriptBlock(script)) => text(script.path),
+            ("ScriptBlockId", Kind::ScriptBlock(script)) => text(script.id),
+            ("PipeName", Kind::Pipe(pipe)) => text(pipe.name),
+            ("EventType", Kind::Pipe(pipe)) => {
+                Some(Value::text(if pipe.change == Some(Change::Created) {
+                    "CreatePipe"
+                } else {
+                    "ConnectPipe"
+                }))
+            }
+            _ => None,
+        }
+    }
+
+    /// Fields that every event has.
+    fn common(&self, name: &str) -> Option<Value<'_>> {
+        match name {
+            "Computer" | "ComputerName" | "Hostname" | "host" => {
+                (!self.event.host.is_empty()).then(|| Value::Text(self.event.host.lossy()))
+            }
+            "kind" => Some(Value::text(self.event.kind.name().as_str())),
+            "source" => Some(Value::text(self.event.source.as_str())),
+            _ => None,
+        }
+    }
+
+    /// An identity that no other process of any host or boot has.
+    fn guid(&self, key: ProcessKey) -> Value<'_> {
+        match key.guid {
+            Some(guid) => owned(format!("{{{guid}}}")),
+            None => owned(format!("{}/{}@{}", self.event.boot, key.pid, key.start_us)),
+        }
+    }
+}
+
+impl Subject for View<'_, '_> {
+    fn field(&self, name: &str) -> Option<Value<'_>> {
+        self.of_kind(name)
+            .or_else(|| {
+                // Who a program's process was before has names of its own.
+                let is_start = matches!(self.event.kind, Kind::ProcessStart(_));
+                if is_start { None } else { self.of_actor(name) }
+            })
+            .or_else(|| self.common(name))
+            .or_else(|| self.event.kind.get(name).and_then(held))
+            .or_else(|| {
+                self.event
+                    .extra
+                    .get(name)
+                    .map(|value| Value::Text(value.lossy()))
+            })
+    }
+
+    fn texts(&self, visit: &mut dyn FnMut(&str)) {
+        if let Some(Value::Text(line)) = self.line(Line::Own) {
+            visit(&line);
+        }
+        self.event.kind.visit(|_, value| {
+            if let Held::Text(text) = value {
+                visit(&text.lossy());
+            }
+        });
+        for (_, value) in self.event.extra.iter() {
+            visit(&value.lossy());
+        }
+    }
+}
+
+/// The same event in the words of the Linux audit system, so that rules for `auditd` find what
+/// another source recorded. One event stands for the records that audit would have written.
+pub(super) struct AuditWords<'v, 'e, 'a>(pub(super) &'v View<'e, 'a>);
+
+impl Subject for AuditWords<'_, '_, '_> {
+    fn field(&self, name: &str) -> Option<Value<'_>> {
+        let view = self.0;
+        let kind = &view.event.kind;
+        match name {
+            "type" => Some(audit_types(kind)),
+            "SYSCALL" | "syscall" => audit_call(kind),
+            "exe" => view.field("Image"),
+            "comm" => {
+                let Value::Text(path) = view.field("Image")? else {
+                    return None;
+                };
+                let name = path.rsplit('/').next().unwrap_or(&path);
+                Some(owned(name.chars().take(15).collect()))
+            }
+            "proctitle" => view.field("CommandLine"),
+            "name" => kind
+                .get("to")
+                .or_else(|| kind.get("path"))
+                .or_else(|| kind.get("name"))
+                .and_then(held),
+            "nametype" => audit_name_type(kind).map(Value::text),
+            "cwd" => view.field("CurrentDirectory"),
+            "uid" | "euid" | "gid" | "egid" => kind.get(name).and_then(held),
+            "auid" => kind.get("login_uid").and_then(held),
+            "ses" => kind.get("session").and_then(held),
+            "success" => Some(Value::text("yes")),
+            _ => {
+                let Kind::ProcessStart(start) = kind else {
+                    return None;
+                };
+                let index: usize = name.strip_prefix('a')?.parse().ok()?;
+                start
+                    .args?
+                    .iter()
+                    .nth(index)
+                    .map(|arg| Value::Text(arg.lossy()))
+            }
+        }
+    }
+
+    fn texts(&self, visit: &mut dyn FnMut(&str)) {
+        self.0.texts(visit);
+    }
+}
+
+/// The records that audit writes for an event.
+fn audit_types(kind: &Kind<'_>) -> Value<'static> {
+    let types: &[&str] = if matches!(kind, Kind::ProcessStart(_)) {
+        &["EXECVE", "SYSCALL", "PROCTITLE", "CWD"]
+    } else if matches!(kind, Kind::ModuleLoaded(_)) {
+        &["KERN_MODULE", "SYSCALL"]
+    } else if kind.get("path").is_some() {
+        &["PATH", "SYSCALL"]
+    } else {
+        &["SYSCALL"]
+    };
+    Value::Any(types.iter().map(|word| Value::text(word)).collect())
+}
+
+/// What audit says that became of a path.
+fn audit_name_type(kind: &Kind<'_>) -> Option<&'static str> {
+    let is = |made: bool, word| made.then_some(word);
+    is(
+        matches!(
+            kind,
+            Kind::FileCreated(_) | Kind::FileLinked(_) | Kind::FileRenamed(_)
+        ),
+        "CREATE",
+    )
+    .or_else(|| is(matches!(kind, Kind::FileDeleted(_)), "DELETE"))
+    .or_else(|| {
+        is(
+            matches!(
+                kind,
+                Kind::FileWritten(_) | Kind::FileAttributes(_) | Kind::FileRead(_)
+            ),
+            "NORMAL",
+        )
+    })
+}
+
+/// The system call behind an event, where the event says it or it can be only one.
+fn audit_call<'v>(kind: &Kind<'v>) -> Option<Value<'v>> {
+    if matches!(kind, Kind::ProcessStart(_)) {
+        Some(Value::text("execve"))
+    } else if matches!(kind, Kind::ProcessTraced(_)) {
+        Some(Value::text("ptrace"))
+    } else if matches!(kind, Kind::Mounted(_)) {
+        Some(Value::text("mount"))
+    } else if matches!(kind, Kind::ModuleLoaded(_)) {
+        Some(Value::Any(vec![
+            Value::text("init_module"),
+            Value::text("finit_module"),
+        ]))
+    } else {
+        kind.get("call").and_then(held)
+    }
+}
+
+fn text(text: Option<Text<'_>>) -> Option<Value<'_>> {
+    text.map(|text| Value::Text(text.lossy()))
+}
+
+fn owned(text: String) -> Value<'static> {
+    Value::Text(Cow::Owned(text))
+}
+
+fn narrow(number: u32) -> Value<'static> {
+    Value::Number(i64::from(number))
+}
+
+fn number(number: u64) -> Option<Value<'static>> {
+    i64::try_from(number).ok().map(Value::Number)
+}
+
+fn hex(hash: Hash32) -> Value<'static> {
+    owned(hash.to_string())
+}
+
+/// A field of the event model as rules compare it.
+fn held(value: Held<'_>) -> Option<Value<'_>> {
+    match value {
+        Held::Unsigned(value) => number(value),
+        Held::Signed(value) => Some(Value::Number(value)),
+        Held::Text(value) => Some(Value::Text(value.lossy())),
+        Held::Args(value) => Some(owned(spaced(value))),
+        Held::Process(key) => Some(Value::Number(i64::from(key.pid))),
+        Held::Ip(ip) => Some(address(ip)),
+        Held::Hash(hash) => Some(hex(hash)),
+        Held::Guid(guid) => Some(owned(format!("{{{guid}}}"))),
+        Held::Word(word) => Some(Value::text(word)),
+    }
+}
+
+/// An address as rules write it: IPv4 within IPv6 as IPv4.
+fn address(ip: IpAddr) -> Value<'static> {
+    owned(ip.to_canonical().to_string())
+}
+
+fn mode_bits(value: Held<'_>) -> u64 {
+    if let Held::Unsigned(mode) = value {
+        mode
+    } else {
+        0
+    }
+}
+
+/// Arguments with one space between them and no quotes, as Sysmon and audit's tools show a command
+/// line and rules expect it.
+fn spaced(args: Args<'_>) -> String {
+    joined(args, " ")
+}
+
+fn joined(args: Args<'_>, between: &str) -> String {
+    let mut line = String::with_capacity(args.0.len());
+    for (index, arg) in args.iter().enumerate() {
+        if index > 0 {
+            line.push_str(between);
+        }
+        line.push_str(&arg.lossy());
+    }
+    line
+}
+
+fn user(account: Option<Text<'_>>, uid: Option<u32>) -> Option<Value<'_>> {
+    match (account, uid) {
+        (Some(account), _) => Some(Value::Text(account.lossy())),
+        (None, Some(0)) => Some(Value::text("root")),
+        (None, uid) => uid.map(|uid| owned(uid.to_string())),
+    }
+}
+
+fn user_of<'v>(facts: &ProcessFacts<'v>) -> Option<Value<'v>> {
+    user(facts.account, facts.euid.or(facts.uid))
+}
+
+/// Hashes as Sysmon writes them: `SHA256=…`, with what a log gave before it.
+fn hashes(sha256: Option<Hash32>, others: Option<Text<'_>>) -> Option<Value<'_>> {
+    match (sha256, others) {
+        (None, others) => text(others),
+        (Some(sha256), None) => Some(owned(format!("SHA256={sha256}"))),
+        (Some(sha256), Some(others)) => Some(owned(format!("{},SHA256={sha256}", others.lossy()))),
+    }
+}
+
+fn version<'v>(parts: Option<Args<'v>>, index: usize) -> Option<Value<'v>> {
+    parts?
+        .iter()
+        .nth(index)
+        .map(|part| Value::Text(part.lossy()))
+}
+
+const fn registry_word(change: Change) -> &'static str {
+    match change {
+        Change::Created => "CreateKey",
+        Change::Deleted => "DeleteKey",
+        Change::Renamed => "RenameKey",
+        Change::Set | Change::Started | Change::Stopped | Change::Ran => "SetValue",
+    }
+}

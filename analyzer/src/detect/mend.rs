@@ -1,0 +1,473 @@
+//! Where the matcher falls short of the Sigma specification (2.1), rules are rewritten before it
+//! sees them:
+//!
+//! - `base64offset`: the last character of an encoding depends on the bytes that follow it, so it
+//!   is cut off; the matcher would demand it and miss two of three alignments.
+//! - `*` and `?` also stand for a line break (shells are started with scripts of many lines), and
+//!   a prefix or suffix with a wildcard in it is anchored at its own end.
+//! - `expand`: placeholders are filled in from the values given; a rule with a placeholder that
+//!   nobody gave is refused instead of never firing.
+//! - A filter of the specification is joined to its rules as one more condition.
+
+use std::collections::BTreeMap;
+
+use regex::RegexBuilder;
+use rsigma_ir::{IrDetection, IrEncoding, IrMatcher, IrPattern, IrPatternPart, IrRule, IrStrOp};
+use rsigma_parser::{
+    ConditionExpr, Detection, DetectionItem, FilterRule, Modifier, SelectorPattern, SigmaRule,
+    SigmaString, SigmaValue,
+};
+
+/// Values for the placeholders (`%name%`) of rules with the modifier `expand`.
+pub type Placeholders = BTreeMap<String, Vec<String>>;
+
+/// The most memory that one compiled expression may take. The widest of SigmaHQ takes a tenth.
+const REGEX_BYTES_MAX: usize = 4 << 20;
+
+/// The most expressions in one rule, so that a rule cannot take memory without end.
+const REGEXES_MAX: usize = 500;
+
+/// The most values that placeholders may grow one field of a rule to.
+const EXPANDED_MAX: usize = 100_000;
+
+/// Fills the placeholders of a rule. The error names the placeholder that was not given.
+pub(super) fn fill_placeholders(rule: &mut SigmaRule, given: &Placeholders) -> Result<(), String> {
+    rule.detection
+        .named
+        .values_mut()
+        .try_for_each(|detection| fill_detection(detection, given))
+}
+
+fn fill_detection(detection: &mut Detection, given: &Placeholders) -> Result<(), String> {
+    match detection {
+        Detection::AllOf(items) => items.iter_mut().try_for_each(|item| fill_item(item, given)),
+        Detection::AnyOf(parts) | Detection::And(parts) => parts
+            .iter_mut()
+            .try_for_each(|part| fill_detection(part, given)),
+        Detection::ArrayMatch { body, .. } => fill_detection(body, given),
+        Detection::Conditional { named, .. } => named
+            .values_mut()
+            .try_for_each(|part| fill_detection(part, given)),
+        Detection::Keywords(_) => Ok(()),
+    }
+}
+
+fn fill_item(item: &mut DetectionItem, given: &Placeholders) -> Result<(), String> {
+    if !item.field.has_modifier(Modifier::Expand) {
+        return Ok(());
+    }
+    item.field
+        .modifiers
+        .retain(|modifier| *modifier != Modifier::Expand);
+    let mut filled = Vec::new();
+    for value in &item.values {
+        match value {
+            SigmaValue::String(text) => {
+                for text in fill_text(&text.original, given)? {
+                    filled.push(SigmaValue::String(SigmaString::new(&text)));
+                }
+            }
+            SigmaValue::Integer(_)
+            | SigmaValue::Float(_)
+            | SigmaValue::Bool(_)
+            | SigmaValue::Null => {
+                filled.push(value.clone());
+            }
+        }
+        if filled.len() > EXPANDED_MAX {
+            return Err(format!("placeholders make more than {EXPANDED_MAX} values"));
+        }
+    }
+    item.values = filled;
+    Ok(())
+}
+
+/// All texts that a text with placeholders stands for.
+fn fill_text(text: &str, given: &Placeholders) -> Result<Vec<String>, String> {
+    let mut filled = vec![String::new()];
+    for (index, part) in text.split('%').enumerate() {
+        if index % 2 == 0 {
+            filled.iter_mut().for_each(|start| start.push_str(part));
+            continue;
+        }
+        let values = given
+            .get(part)
+            .ok_or_else(|| format!("placeholder %{part}% is not given"))?;
+        if filled.len().saturating_mul(values.len()) > EXPANDED_MAX {
+            return Err(format!("placeholders make more than {EXPANDED_MAX} values"));
+        }
+        filled = filled
+            .iter()
+            .flat_map(|start| values.iter().map(move |value| format!("{start}{value}")))
+            .collect();
+    }
+    Ok(filled)
+}
+
+/// Joins a filter to a rule: the rule holds and the filter's condition holds. `number` keeps the
+/// names of several filters apart.
+pub(super) fn join_filter(rule: &mut SigmaRule, filter: &FilterRule, number: usize) {
+    let prefix = format!("__filter_{number}_");
+    for (name, detection) in &filter.detection.named {
+        rule.detection
+            .named
+            .insert(format!("{prefix}{name}"), detection.clone());
+    }
+    let own: Vec<ConditionExpr> = filter
+        .detection
+        .conditions
+        .iter()
+        .map(|condition| prefix_names(condition, &prefix))
+        .collect();
+    let joined = ConditionExpr::Or(own);
+    for condition in &mut rule.detection.conditions {
+        *condition = ConditionExpr::And(vec![condition.clone(), joined.clone()]);
+    }
+}
+
+fn prefix_names(condition: &ConditionExpr, prefix: &str) -> ConditionExpr {
+    let all = |parts: &[ConditionExpr]| {
+        parts
+            .iter()
+            .map(|part| prefix_names(part, prefix))
+            .collect()
+    };
+    match condition {
+        ConditionExpr::And(parts) => ConditionExpr::And(all(parts)),
+        ConditionExpr::Or(parts) => ConditionExpr::Or(all(parts)),
+        ConditionExpr::Not(part) => ConditionExpr::Not(Box::new(prefix_names(part, prefix))),
+        ConditionExpr::Identifier(name) => ConditionExpr::Identifier(format!("{prefix}{name}")),
+        ConditionExpr::Selector {
+            quantifier,
+            pattern,
+        } => ConditionExpr::Selector {
+            quantifier: quantifier.clone(),
+            pattern: SelectorPattern::Pattern(match pattern {
+                SelectorPattern::Them => format!("{prefix}*"),
+                SelectorPattern::Pattern(pattern) => format!("{prefix}{pattern}"),
+            }),
+        },
+    }
+}
+
+/// Rewrites the matchers of a rule. The error says which expression is too large or broken.
+pub(super) fn mend(rule: &mut IrRule) -> Result<(), String> {
+    let mut regexes = 0;
+    rule.detections
+        .values_mut()
+        .try_for_each(|detection| mend_detection(detection, &mut regexes))
+}
+
+fn mend_detection(detection: &mut IrDetection, regexes: &mut usize) -> Result<(), String> {
+    match detection {
+        IrDetection::AllOf(items) => items
+            .iter_mut()
+            .try_for_each(|item| mend_matcher(&mut item.matcher, regexes)),
+        IrDetection::AnyOf(parts) | IrDetection::And(parts) => parts
+            .iter_mut()
+            .try_for_each(|part| mend_detection(part, regexes)),
+        IrDetection::ArrayMatch { body, .. } => mend_detection(body, regexes),
+        IrDetection::Conditional { named, .. } => named
+            .values_mut()
+            .try_for_each(|part| mend_detection(part, regexes)),
+        IrDetection::Keywords(matcher) => mend_matcher(matcher, regexes),
+    }
+}
+
+fn mend_matcher(matcher: &mut IrMatcher, regexes: &mut usize) -> Result<(), String> {
+    match matcher {
+        IrMatcher::Str {
+            op,
+            pattern,
+            case_insensitive,
+        } => {
+            if pattern.has_wildcards() {
+                let mended = wildcards(*op, pattern, *case_insensitive);
+                *matcher = mended;
+            }
+            Ok(())
+        }
+        IrMatcher::Encoded {
+            encodings,
+            value,
+            case_insensitive,
+            ..
+        } => {
+            if encodings.contains(&IrEncoding::Base64Offset) {
+                let fits = |text| contains(text, *case_insensitive);
+                let mended = base64_offsets(&encoded_bytes(encodings, value))
+                    .into_iter()
+                    .map(fits)
+                    .collect();
+                *matcher = IrMatcher::AnyOf(mended);
+            }
+            Ok(())
+        }
+        IrMatcher::Regex {
+            pattern,
+            case_insensitive,
+            multiline,
+            dotall,
+            ..
+        } => {
+            *regexes += 1;
+            if *regexes > REGEXES_MAX {
+                return Err(format!("more than {REGEXES_MAX} regular expressions"));
+            }
+            RegexBuilder::new(pattern)
+                .case_insensitive(*case_insensitive)
+                .multi_line(*multiline)
+                .dot_matches_new_line(*dotall)
+                .size_limit(REGEX_BYTES_MAX)
+                .build()
+                .map(drop)
+                .map_err(|error| format!("regular expression: {}", one_line(&error.to_string())))
+        }
+        IrMatcher::Not(inner) | IrMatcher::TimestampPart { inner, .. } => {
+            mend_matcher(inner, regexes)
+        }
+        IrMatcher::AnyOf(parts) | IrMatcher::AllOf(parts) => parts
+            .iter_mut()
+            .try_for_each(|part| mend_matcher(part, regexes)),
+        IrMatcher::Cidr { .. }
+        | IrMatcher::NumericEq(_)
+        | IrMatcher::NumericGt(_)
+        | IrMatcher::NumericGte(_)
+        | IrMatcher::NumericLt(_)
+        | IrMatcher::NumericLte(_)
+        | IrMatcher::Exists(_)
+        | IrMatcher::FieldRef { .. }
+        | IrMatcher::Null
+        | IrMatcher::BoolEq(_)
+        | IrMatcher::Expand { .. } => Ok(()),
+    }
+}
+
+/// A message of several lines on one.
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn plain(op: IrStrOp, text: String, case_insensitive: bool) -> IrMatcher {
+    IrMatcher::Str {
+        op,
+        pattern: IrPattern {
+            parts: vec![IrPatternPart::Literal(text)],
+        },
+        case_insensitive,
+    }
+}
+
+fn contains(text: String, case_insensitive: bool) -> IrMatcher {
+    plain(IrStrOp::Contains, text, case_insensitive)
+}
+
+/// A text with wildcards: plain where `*` stands only at its ends, else an expression together
+/// with the longest text that it needs, so that rules can be chosen by that text.
+fn wildcards(op: IrStrOp, pattern: &IrPattern, case_insensitive: bool) -> IrMatcher {
+    let mut open_start = matches!(op, IrStrOp::Contains | IrStrOp::EndsWith);
+    let mut open_end = matches!(op, IrStrOp::Contains | IrStrOp::StartsWith);
+    let mut parts = pattern.parts.as_slice();
+    while let [IrPatternPart::WildcardMulti, rest @ ..] = parts {
+        open_start = true;
+        parts = rest;
+    }
+    while let [rest @ .., IrPatternPart::WildcardMulti] = parts {
+        open_end = true;
+        parts = rest;
+    }
+    if let [IrPatternPart::Literal(text)] = parts {
+        let op = match (open_start, open_end) {
+            (false, false) => IrStrOp::Exact,
+            (false, true) => IrStrOp::StartsWith,
+            (true, false) => IrStrOp::EndsWith,
+            (true, true) => IrStrOp::Contains,
+        };
+        return plain(op, text.clone(), case_insensitive);
+    }
+    let mut expression = String::new();
+    let mut longest = "";
+    if !open_start {
+        expression.push_str(r"\A");
+    }
+    for part in parts {
+        match part {
+            IrPatternPart::Literal(text) => {
+                expression.push_str(&regex::escape(text));
+                if text.len() > longest.len() {
+                    longest = text;
+                }
+            }
+            IrPatternPart::WildcardMulti => expression.push_str(".*"),
+            IrPatternPart::WildcardSingle => expression.push('.'),
+        }
+    }
+    if !open_end {
+        expression.push_str(r"\z");
+    }
+    let expression = IrMatcher::Regex {
+        pattern: expression,
+        case_insensitive,
+        multiline: false,
+        dotall: true,
+        cased: !case_insensitive,
+    };
+    if longest.is_empty() {
+        return expression;
+    }
+    IrMatcher::AllOf(vec![
+        contains(longest.to_owned(), case_insensitive),
+        expression,
+    ])
+}
+
+/// The bytes that `base64offset` encodes, after the UTF-16 modifier before it.
+fn encoded_bytes(encodings: &[IrEncoding], value: &str) -> Vec<u8> {
+    let units = || value.encode_utf16();
+    if encodings.contains(&IrEncoding::Wide) {
+        units().flat_map(u16::to_le_bytes).collect()
+    } else if encodings.contains(&IrEncoding::Utf16Be) {
+        units().flat_map(u16::to_be_bytes).collect()
+    } else if encodings.contains(&IrEncoding::Utf16) {
+        [0xff, 0xfe]
+            .into_iter()
+            .chain(units().flat_map(u16::to_le_bytes))
+            .collect()
+    } else {
+        value.as_bytes().to_vec()
+    }
+}
+
+/// What of the three encodings of some bytes, by their place modulo 3 in a longer text, does not
+/// depend on the bytes around them.
+fn base64_offsets(bytes: &[u8]) -> Vec<String> {
+    let mut texts = Vec::with_capacity(3);
+    for (offset, skip) in [(0, 0), (1, 2), (2, 3)] {
+        let mut shifted = vec![0; offset];
+        shifted.extend_from_slice(bytes);
+        let whole_bits = shifted.len() * 8;
+        let text = base64(&shifted);
+        // A character is certain when all of its six bits are known.
+        if let Some(certain) = text.get(skip..whole_bits / 6)
+            && !certain.is_empty()
+        {
+            texts.push(certain.to_owned());
+        }
+    }
+    texts
+}
+
+/// Base64 (RFC 4648 §4) without padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let bits = (0..3).fold(0_usize, |bits, index| {
+            bits << 8 | usize::from(group.get(index).copied().unwrap_or(0))
+        });
+        for digit in 0..=group.len() {
+            let index = bits >> (18 - 6 * digit) & 0x3f;
+            text.extend(DIGITS.get(index).copied().map(char::from));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        for (bytes, text) in [
+            ("", ""),
+            ("f", "Zg"),
+            ("fo", "Zm8"),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg"),
+            ("fooba", "Zm9vYmE"),
+        ] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+    }
+
+    #[test]
+    fn an_encoded_text_is_found_at_every_place_in_every_text() {
+        for needle in ["ab", "abc", "/bin/bash", "foobar!"] {
+            let patterns = base64_offsets(needle.as_bytes());
+            for before in 0..7 {
+                for after in ["", "x", "yz", "\u{7f}~~"] {
+                    let whole = base64(format!("{}{needle}{after}", "#".repeat(before)).as_bytes());
+                    let found = patterns
+                        .iter()
+                        .any(|pattern| whole.contains(pattern.as_str()));
+                    assert!(
+                        found,
+                        "{needle} after {before} before {after:?}: {patterns:?} in {whole}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn placeholders_make_every_combination_or_an_error() {
+        let given = Placeholders::from([
+            (
+                "who".to_owned(),
+                vec!["root".to_owned(), "admin".to_owned()],
+            ),
+            ("where".to_owned(), vec!["a".to_owned(), "b".to_owned()]),
+        ]);
+        assert_eq!(
+            fill_text("%who%@%where%", &given).unwrap(),
+            ["root@a", "root@b", "admin@a", "admin@b"]
+        );
+        assert_eq!(fill_text("plain", &given).unwrap(), ["plain"]);
+        assert_eq!(
+            fill_text("x%nobody%", &given).unwrap_err(),
+            "placeholder %nobody% is not given"
+        );
+    }
+
+    #[test]
+    fn wildcards_at_the_ends_cost_no_expression() {
+        let pattern = |text: &str| {
+            let parts = text.split_inclusive(['*', '?']).flat_map(|piece| {
+                let literal = piece.trim_end_matches(['*', '?']);
+                let special = match piece.chars().last() {
+                    Some('*') => Some(IrPatternPart::WildcardMulti),
+                    Some('?') => Some(IrPatternPart::WildcardSingle),
+                    _ => None,
+                };
+                (!literal.is_empty())
+                    .then(|| IrPatternPart::Literal(literal.to_owned()))
+                    .into_iter()
+                    .chain(special)
+            });
+            IrPattern {
+                parts: parts.collect(),
+            }
+        };
+        assert_eq!(
+            wildcards(IrStrOp::Exact, &pattern("*x"), true),
+            plain(IrStrOp::EndsWith, "x".into(), true)
+        );
+        assert_eq!(
+            wildcards(IrStrOp::Exact, &pattern("x*"), true),
+            plain(IrStrOp::StartsWith, "x".into(), true)
+        );
+        assert_eq!(
+            wildcards(IrStrOp::StartsWith, &pattern("*x*"), true),
+            contains("x".into(), true)
+        );
+        let IrMatcher::AllOf(parts) = wildcards(IrStrOp::StartsWith, &pattern("ab*c"), false)
+        else {
+            panic!("an expression and its longest text");
+        };
+        assert_eq!(parts[0], contains("ab".into(), false));
+        assert!(
+            matches!(&parts[1], IrMatcher::Regex { pattern, dotall: true, .. } if pattern == r"\Aab.*c")
+        );
+    }
+}

@@ -1,0 +1,32 @@
+//! Detection: rules in the Sigma language held against events.
+//!
+//! [`Engine`] is read once from rule texts and shared by all threads. [`Engine::evaluate`] says
+//! which rules one event fits; [`Correlator`] takes these matches in the order of the evidence
+//! and returns [`Detection`]s, those of rules over several events among them. An event is never
+//! turned into another form to be matched: rules ask it for the fields that they name.
+
+mod attack;
+mod correlate;
+mod detection;
+mod engine;
+mod fields;
+mod folder;
+mod load;
+mod mend;
+mod pack;
+mod route;
+mod rule;
+mod source;
+mod subject;
+
+pub use attack::{Level, Tactic, read_tags};
+pub use correlate::{Correlator, Occasion};
+pub use detection::{Detection, MatchedField};
+pub use engine::{Engine, Match, RuleCounts};
+pub use fields::{Context, ProcessFacts};
+pub use folder::{RuleFolder, read_folder, read_placeholders};
+pub use mend::Placeholders;
+pub use pack::built_in;
+pub use rule::{Refusal, RuleInfo, RuleText};
+pub use source::LogSource;
+pub use subject::{Subject, Value};

@@ -1,0 +1,362 @@
+//! Which log sources an event is of.
+
+use saigen_schemas::event::{Change, Event, Kind, Source, Text, Touch};
+
+use crate::detect::LogSource;
+
+/// The log sources of an event, each once: by what happened, and by the log that it came from.
+pub(super) fn sources_of(event: &Event<'_>) -> Vec<LogSource> {
+    let mut sources = Vec::with_capacity(3);
+    if is_windows(event) {
+        windows_kinds(event, &mut sources);
+        sources.push(windows_service(event));
+    } else {
+        linux_kinds(event, &mut sources);
+    }
+    sources
+}
+
+/// Whether rules for Windows speak of it. A shipper's JSON says so by a channel or an event id.
+fn is_windows(event: &Event<'_>) -> bool {
+    match event.source {
+        Source::Sysmon | Source::Evtx => true,
+        Source::Ecs | Source::Json => {
+            channel(event).is_some() || event.extra.get("EventID").is_some()
+        }
+        Source::Recorder
+        | Source::Perf
+        | Source::Audit
+        | Source::Fanotify
+        | Source::ProcConnector
+        | Source::Taskstats
+        | Source::SockDiag
+        | Source::Proc
+        | Source::Packet
+        | Source::Utmp
+        | Source::Joined
+        | Source::SysmonLinux
+        | Source::Kunai
+        | Source::Tetragon
+        | Source::Falco => false,
+    }
+}
+
+fn linux_kinds(event: &Event<'_>, sources: &mut Vec<LogSource>) {
+    let (own, audit) = match &event.kind {
+        Kind::ProcessStart(_) => (LogSource::LinuxProcessCreation, true),
+        Kind::ProcessFork(_) => return,
+        Kind::ProcessExit(_) => (LogSource::LinuxProcessTermination, false),
+        Kind::CredentialsChanged(_) => (LogSource::LinuxCredentialsChange, true),
+        Kind::ProcessTraced(_) | Kind::ProcessOpened(_) => (LogSource::LinuxProcessAccess, true),
+        Kind::FileCreated(_) | Kind::FileWritten(_) | Kind::FileLinked(_) => {
+            (LogSource::LinuxFileEvent, true)
+        }
+        Kind::FileRenamed(_) => {
+            // What is renamed to a place comes to be there.
+            sources.push(LogSource::LinuxFileRename);
+            (LogSource::LinuxFileEvent, true)
+        }
+        Kind::FileDeleted(_) => (LogSource::LinuxFileDelete, true),
+        Kind::FileAttributes(_) => (LogSource::LinuxFileChange, true),
+        Kind::FileMapped(_) => (LogSource::LinuxImageLoad, false),
+        Kind::FileMemory(_) => (LogSource::LinuxMemoryFile, false),
+        Kind::FileRead(_) => (LogSource::LinuxFileAccess, true),
+        Kind::NetworkConnected(_) | Kind::NetworkAccepted(_) => {
+            (LogSource::LinuxNetworkConnection, false)
+        }
+        Kind::NetworkListening(_) => (LogSource::LinuxNetworkListen, false),
+        Kind::NetworkClosed(_) => (LogSource::LinuxNetworkClose, false),
+        Kind::NetworkResolved(_) => (LogSource::LinuxDnsQuery, false),
+        Kind::Logon(_) | Kind::Logoff(_) | Kind::FailedLogon(_) | Kind::PrivilegeSwitch(_) => {
+            (LogSource::LinuxAuthentication, false)
+        }
+        Kind::ModuleLoaded(_) => (LogSource::LinuxDriverLoad, true),
+        Kind::BpfLoaded(_) => (LogSource::LinuxBpfLoad, false),
+        Kind::Mounted(_) => (LogSource::LinuxMount, true),
+        Kind::NamespaceEntered(_) => (LogSource::LinuxNamespace, false),
+        Kind::Registry(_)
+        | Kind::ServiceChange(_)
+        | Kind::DriverChange(_)
+        | Kind::ScheduledTask(_)
+        | Kind::WmiSubscription(_)
+        | Kind::ScriptBlock(_)
+        | Kind::Pipe(_) => (LogSource::LinuxConfiguration, false),
+        Kind::StateProcess(_)
+        | Kind::StateSocket(_)
+        | Kind::StateModule(_)
+        | Kind::StateAccount(_)
+        | Kind::StateAutostart(_) => (LogSource::LinuxState, false),
+        Kind::RecordSource(_)
+        | Kind::RecordLoss(_)
+        | Kind::ClockStep(_)
+        | Kind::RecordBoot(_)
+        | Kind::RecordSuspend(_)
+        | Kind::RecordConfiguration(_)
+        | Kind::RecordHeartbeat(_)
+        | Kind::LogCleared(_)
+        | Kind::RecordCompleteness(_) => (LogSource::LinuxRecord, false),
+        Kind::RecordRaw(_) => (linux_service(event), event.source == Source::Audit),
+    };
+    sources.push(own);
+    if audit && own != LogSource::LinuxAuditd {
+        sources.push(LogSource::LinuxAuditd);
+    }
+}
+
+/// The log that a line came from, by the program that wrote it.
+fn linux_service(event: &Event<'_>) -> LogSource {
+    if event.source == Source::Audit {
+        return LogSource::LinuxAuditd;
+    }
+    let program = event
+        .extra
+        .get("program")
+        .map(Text::lossy)
+        .unwrap_or_default();
+    match program.as_ref() {
+        "sshd" | "sshd-session" => LogSource::LinuxSshd,
+        "sudo" => LogSource::LinuxSudo,
+        "cron" | "CRON" | "crond" => LogSource::LinuxCron,
+        "su" | "login" | "passwd" | "useradd" | "usermod" => LogSource::LinuxAuth,
+        _ => LogSource::LinuxSyslog,
+    }
+}
+
+fn windows_kinds(event: &Event<'_>, sources: &mut Vec<LogSource>) {
+    let own = match &event.kind {
+        Kind::ProcessStart(_) => LogSource::WindowsProcessCreation,
+        Kind::ProcessExit(_) => LogSource::WindowsProcessTermination,
+        Kind::ProcessTraced(traced) => match traced.how {
+            Some(Touch::ImageReplaced) => LogSource::WindowsProcessTampering,
+            Some(Touch::RemoteThread) => LogSource::WindowsCreateRemoteThread,
+            Some(Touch::Ptrace | Touch::MemoryWrite | Touch::MemoryRead) | None => {
+                LogSource::WindowsProcessAccess
+            }
+        },
+        Kind::ProcessOpened(_) => LogSource::WindowsProcessAccess,
+        Kind::FileCreated(_) | Kind::FileWritten(_) | Kind::FileLinked(_) => {
+            match event_id(event) {
+                15 => LogSource::WindowsCreateStreamHash,
+                29 => LogSource::WindowsFileExecutableDetected,
+                _ => LogSource::WindowsFileEvent,
+            }
+        }
+        Kind::FileRenamed(_) => LogSource::WindowsFileRename,
+        Kind::FileDeleted(_) => LogSource::WindowsFileDelete,
+        Kind::FileAttributes(_) => LogSource::WindowsFileChange,
+        Kind::FileRead(_) => match event_id(event) {
+            9 => LogSource::WindowsRawAccessThread,
+            _ => LogSource::WindowsFileAccess,
+        },
+        Kind::FileMapped(_) => LogSource::WindowsImageLoad,
+        Kind::NetworkConnected(_) | Kind::NetworkAccepted(_) => LogSource::WindowsNetworkConnection,
+        Kind::NetworkResolved(_) => LogSource::WindowsDnsQuery,
+        Kind::ModuleLoaded(_) => LogSource::WindowsDriverLoad,
+        Kind::Registry(registry) => {
+            sources.push(LogSource::WindowsRegistryEvent);
+            match registry.change {
+                Some(Change::Created) => LogSource::WindowsRegistryAdd,
+                Some(Change::Deleted) => LogSource::WindowsRegistryDelete,
+                Some(Change::Renamed) => LogSource::WindowsRegistryRename,
+                Some(Change::Set | Change::Started | Change::Stopped | Change::Ran) | None => {
+                    LogSource::WindowsRegistrySet
+                }
+            }
+        }
+        Kind::WmiSubscription(_) => LogSource::WindowsWmiEvent,
+        Kind::Pipe(_) => LogSource::WindowsPipeCreated,
+        Kind::ScriptBlock(_) => match event_id(event) {
+            4103 => LogSource::WindowsPsModule,
+            _ => LogSource::WindowsPsScript,
+        },
+        Kind::RecordRaw(_)
+        | Kind::RecordSource(_)
+        | Kind::RecordConfiguration(_)
+        | Kind::ProcessFork(_)
+        | Kind::CredentialsChanged(_)
+        | Kind::FileMemory(_)
+        | Kind::NetworkListening(_)
+        | Kind::NetworkClosed(_)
+        | Kind::Logon(_)
+        | Kind::Logoff(_)
+        | Kind::FailedLogon(_)
+        | Kind::PrivilegeSwitch(_)
+        | Kind::BpfLoaded(_)
+        | Kind::Mounted(_)
+        | Kind::NamespaceEntered(_)
+        | Kind::ServiceChange(_)
+        | Kind::DriverChange(_)
+        | Kind::ScheduledTask(_)
+        | Kind::StateProcess(_)
+        | Kind::StateSocket(_)
+        | Kind::StateModule(_)
+        | Kind::StateAccount(_)
+        | Kind::StateAutostart(_)
+        | Kind::RecordLoss(_)
+        | Kind::ClockStep(_)
+        | Kind::RecordBoot(_)
+        | Kind::RecordSuspend(_)
+        | Kind::RecordHeartbeat(_)
+        | Kind::LogCleared(_)
+        | Kind::RecordCompleteness(_) => return sources.extend(by_event_id(event)),
+    };
+    sources.push(own);
+}
+
+/// The category of a record that is of no kind of its own.
+fn by_event_id(event: &Event<'_>) -> Option<LogSource> {
+    match (windows_service(event), event_id(event)) {
+        (LogSource::WindowsPowershellClassic, 400) => Some(LogSource::WindowsPsClassicStart),
+        (LogSource::WindowsPowershellClassic, 600) => {
+            Some(LogSource::WindowsPsClassicProviderStart)
+        }
+        (LogSource::WindowsPowershell, 4103) => Some(LogSource::WindowsPsModule),
+        (LogSource::WindowsSysmon, 4 | 16) => Some(LogSource::WindowsSysmonStatus),
+        (LogSource::WindowsSysmon, 255) => Some(LogSource::WindowsSysmonError),
+        _ => None,
+    }
+}
+
+/// The record's event id; 0 where it has none.
+fn event_id(event: &Event<'_>) -> u32 {
+    let id = event
+        .extra
+        .get("EventID")
+        .or_else(|| event.extra.get("event.code"));
+    id.and_then(|text| std::str::from_utf8(text.0).ok()?.parse().ok())
+        .unwrap_or(0)
+}
+
+fn channel<'a>(event: &Event<'a>) -> Option<Text<'a>> {
+    event
+        .extra
+        .get("Channel")
+        .or_else(|| event.extra.get("winlog.channel"))
+}
+
+/// Channels of the Windows event log and the services that rules call them by.
+const CHANNELS: &[(&str, &str)] = &[
+    ("Application", "application"),
+    ("Security", "security"),
+    ("System", "system"),
+    ("Windows PowerShell", "powershell-classic"),
+    ("PowerShellCore/Operational", "powershell"),
+    ("Microsoft-Windows-PowerShell/Operational", "powershell"),
+    ("Microsoft-Windows-Sysmon/Operational", "sysmon"),
+    (
+        "Microsoft-Windows-TaskScheduler/Operational",
+        "taskscheduler",
+    ),
+    ("Microsoft-Windows-WMI-Activity/Operational", "wmi"),
+    (
+        "Microsoft-Windows-Windows Defender/Operational",
+        "windefend",
+    ),
+    (
+        "Microsoft-Windows-Windows Firewall With Advanced Security/Firewall",
+        "firewall-as",
+    ),
+    ("Microsoft-Windows-Bits-Client/Operational", "bits-client"),
+    (
+        "Microsoft-Windows-DNS Client Events/Operational",
+        "dns-client",
+    ),
+    ("DNS Server", "dns-server"),
+    ("Microsoft-Windows-DNS-Server/Audit", "dns-server-audit"),
+    (
+        "Microsoft-Windows-DNS-Server/Analytical",
+        "dns-server-analytic",
+    ),
+    ("Microsoft-Windows-NTLM/Operational", "ntlm"),
+    ("Microsoft-Windows-AppLocker/EXE and DLL", "applocker"),
+    ("Microsoft-Windows-AppLocker/MSI and Script", "applocker"),
+    (
+        "Microsoft-Windows-AppLocker/Packaged app-Deployment",
+        "applocker",
+    ),
+    (
+        "Microsoft-Windows-AppLocker/Packaged app-Execution",
+        "applocker",
+    ),
+    (
+        "Microsoft-Windows-AppModel-Runtime/Admin",
+        "appmodel-runtime",
+    ),
+    (
+        "Microsoft-Windows-AppXDeploymentServer/Operational",
+        "appxdeployment-server",
+    ),
+    (
+        "Microsoft-Windows-AppxPackaging/Operational",
+        "appxpackaging-om",
+    ),
+    ("Microsoft-Windows-CAPI2/Operational", "capi2"),
+    (
+        "Microsoft-Windows-CertificateServicesClient-Lifecycle-System/Operational",
+        "certificateservicesclient-lifecycle-system",
+    ),
+    (
+        "Microsoft-Windows-CodeIntegrity/Operational",
+        "codeintegrity-operational",
+    ),
+    (
+        "Microsoft-Windows-Diagnosis-Scripted/Operational",
+        "diagnosis-scripted",
+    ),
+    (
+        "Microsoft-Windows-DriverFrameworks-UserMode/Operational",
+        "driver-framework",
+    ),
+    (
+        "Microsoft-IIS-Configuration/Operational",
+        "iis-configuration",
+    ),
+    ("Microsoft-Windows-LDAP-Client/Debug", "ldap"),
+    ("Microsoft-Windows-LSA/Operational", "lsa-server"),
+    ("Microsoft-ServiceBus-Client", "microsoft-servicebus-client"),
+    ("MSExchange Management", "msexchange-management"),
+    ("OpenSSH/Operational", "openssh"),
+    ("Microsoft-Windows-PrintService/Admin", "printservice-admin"),
+    (
+        "Microsoft-Windows-PrintService/Operational",
+        "printservice-operational",
+    ),
+    (
+        "Microsoft-Windows-Security-Mitigations/Kernel Mode",
+        "security-mitigations",
+    ),
+    (
+        "Microsoft-Windows-Security-Mitigations/User Mode",
+        "security-mitigations",
+    ),
+    ("Microsoft-Windows-Shell-Core/Operational", "shell-core"),
+    (
+        "Microsoft-Windows-SmbClient/Connectivity",
+        "smbclient-connectivity",
+    ),
+    ("Microsoft-Windows-SmbClient/Security", "smbclient-security"),
+    (
+        "Microsoft-Windows-SMBServer/Connectivity",
+        "smbserver-connectivity",
+    ),
+    (
+        "Microsoft-Windows-TerminalServices-LocalSessionManager/Operational",
+        "terminalservices-localsessionmanager",
+    ),
+];
+
+fn windows_service(event: &Event<'_>) -> LogSource {
+    if event.source == Source::Sysmon {
+        return LogSource::WindowsSysmon;
+    }
+    let Some(channel) = channel(event) else {
+        return LogSource::WindowsOther;
+    };
+    let fits = |(name, _): &&(&str, &str)| name.as_bytes().eq_ignore_ascii_case(channel.0);
+    CHANNELS
+        .iter()
+        .find(fits)
+        .map_or(LogSource::WindowsOther, |(_, service)| {
+            LogSource::windows_service(service)
+        })
+}

@@ -6,5 +6,7 @@
 
 pub mod detect;
 pub mod evidence;
+pub mod graph;
 pub mod reference;
+pub mod replay;
 pub mod stream;

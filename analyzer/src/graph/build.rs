@@ -1,0 +1,210 @@
+//! Building a graph from the replayed stream.
+
+mod processes;
+
+use std::collections::{BTreeMap, HashMap};
+
+use saigen_schemas::event::Event;
+
+use crate::graph::query::Adjacency;
+use crate::graph::store::{EdgeRow, NO_BYTES, NodeRow, Store, Touch};
+use crate::graph::{EdgeId, Graph, Ground, NodeId, NodeKind, Verb};
+use crate::reference::EventRef;
+use crate::replay::{Applied, HostId, Replay, Texts, UnitId};
+
+/// Builds a [`Graph`]: takes the same stream as a [`Replay`], after it.
+///
+/// ```
+/// # use saigen_analyzer::graph::{Graph, GraphBuilder};
+/// # use saigen_analyzer::replay::Replay;
+/// # use saigen_analyzer::reference::EventRef;
+/// # use saigen_schemas::event::Event;
+/// fn graph_of(stream: &[(EventRef, Event<'_>)]) -> Graph {
+///     let mut replay = Replay::default();
+///     let mut builder = GraphBuilder::default();
+///     for (reference, event) in stream {
+///         replay.apply(*reference, event);
+///         builder.apply(*reference, event, &replay);
+///     }
+///     builder.finish(replay)
+/// }
+/// ```
+#[derive(Default)]
+pub struct GraphBuilder {
+    store: Store,
+    texts: Texts,
+    /// Edges by what makes them one.
+    known: HashMap<(NodeId, NodeId, Verb, Ground), EdgeId>,
+    touches: Vec<Touch>,
+    /// The edge by which each unit came to be, by the unit's row.
+    births: Vec<Option<EdgeId>>,
+    sessions: BTreeMap<(HostId, u64), NodeId>,
+}
+
+/// The event that is being taken in, and what replay made of it.
+#[derive(Clone, Copy)]
+struct Scene<'r> {
+    event: EventRef,
+    at_us: i64,
+    replay: &'r Replay,
+    applied: Applied,
+    /// The node of the event's actor.
+    actor: Option<NodeId>,
+}
+
+/// What a new edge says beside its ends.
+#[derive(Clone, Copy)]
+struct Says {
+    verb: Verb,
+    ground: Ground,
+}
+
+impl Says {
+    const fn recorded(verb: Verb) -> Self {
+        Self {
+            verb,
+            ground: Ground::Recorded,
+        }
+    }
+}
+
+impl GraphBuilder {
+    /// Takes the next event, which the replay has just taken.
+    pub fn apply(&mut self, reference: EventRef, event: &Event<'_>, replay: &Replay) {
+        let Some(applied) = replay.applied() else {
+            return;
+        };
+        let actor = applied.actor.and_then(|unit| self.process(unit));
+        let scene = Scene {
+            event: reference,
+            at_us: event.time.wall_us,
+            replay,
+            applied,
+            actor,
+        };
+        let before = self.touches.len();
+        self.take_life(&scene);
+        if self.touches.len() == before && actor.is_some() {
+            self.touches.push(Touch {
+                event: reference,
+                edge: None,
+                actor,
+            });
+        }
+    }
+
+    /// The graph of everything that was taken in. The replay gives its processes.
+    #[must_use]
+    pub fn finish(mut self, replay: Replay) -> Graph {
+        self.known = HashMap::new();
+        self.touches.sort_unstable();
+        let nodes = self.store.nodes.len();
+        let edges = &self.store.edges;
+        let outgoing = Adjacency::new(nodes, edges, |row| row.from, |row| row.last_us);
+        let incoming = Adjacency::new(nodes, edges, |row| row.to, |row| row.first_us);
+        Graph {
+            processes: replay.into_processes(),
+            texts: self.texts,
+            store: self.store,
+            outgoing,
+            incoming,
+            touches: self.touches,
+            sessions: self.sessions,
+        }
+    }
+
+    /// Makes a node of a row of the table of its kind.
+    fn add_node(&mut self, kind: NodeKind, row: usize) -> Option<NodeId> {
+        let id = NodeId::from_index(self.store.nodes.len())?;
+        let row = u32::try_from(row).ok()?;
+        self.store.nodes.push(NodeRow { kind, row });
+        Some(id)
+    }
+
+    /// The node of a unit.
+    fn process(&mut self, unit: UnitId) -> Option<NodeId> {
+        let index = unit.index();
+        if let Some(&Some(known)) = self.store.unit_nodes.get(index) {
+            return Some(known);
+        }
+        let node = self.add_node(NodeKind::Process, self.store.process_rows.len())?;
+        self.store.process_rows.push(unit);
+        if self.store.unit_nodes.len() <= index {
+            self.store.unit_nodes.resize(index + 1, None);
+            self.births.resize(index + 1, None);
+        }
+        if let Some(slot) = self.store.unit_nodes.get_mut(index) {
+            *slot = Some(node);
+        }
+        Some(node)
+    }
+
+    /// Notes that something happened at the scene's moment, between two nodes.
+    fn link(&mut self, scene: &Scene<'_>, from: NodeId, to: NodeId, says: Says) -> Option<EdgeId> {
+        self.link_at(scene, scene.at_us, (from, to), says)
+    }
+
+    /// Notes that something happened at a moment, by the scene's event. A second time makes the
+    /// edge longer. Nothing leads from a node to itself.
+    fn link_at(
+        &mut self,
+        scene: &Scene<'_>,
+        at_us: i64,
+        (from, to): (NodeId, NodeId),
+        says: Says,
+    ) -> Option<EdgeId> {
+        if from == to {
+            return None;
+        }
+        let key = (from, to, says.verb, says.ground);
+        let id = match self.known.get(&key) {
+            Some(&id) => {
+                if let Some(row) = self.store.edges.get_mut(id.index()) {
+                    row.prolong(at_us, scene.event);
+                }
+                id
+            }
+            None => {
+                let id = EdgeId::from_index(self.store.edges.len())?;
+                self.store.edges.push(EdgeRow {
+                    first_us: at_us,
+                    last_us: at_us,
+                    first: scene.event,
+                    last: scene.event,
+                    bytes: NO_BYTES,
+                    from,
+                    to,
+                    count: 1,
+                    verb: says.verb,
+                    ground: says.ground,
+                });
+                self.known.insert(key, id);
+                id
+            }
+        };
+        self.touch(scene, id);
+        Some(id)
+    }
+
+    fn touch(&mut self, scene: &Scene<'_>, edge: EdgeId) {
+        self.touches.push(Touch {
+            event: scene.event,
+            edge: Some(edge),
+            actor: scene.actor,
+        });
+    }
+}
+
+impl EdgeRow {
+    /// The same happened again.
+    fn prolong(&mut self, at_us: i64, event: EventRef) {
+        self.count = self.count.saturating_add(1);
+        if at_us < self.first_us {
+            self.first_us = at_us;
+            self.first = event;
+        } else if at_us >= self.last_us {
+            self.last_us = at_us;
+            self.last = event;
+        }
+    }
+}

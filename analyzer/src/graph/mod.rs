@@ -1,0 +1,32 @@
+//! The graph of what happened: nodes are things, edges are what one did to another, each with
+//! the records that say so.
+//!
+//! [`GraphBuilder`] takes the replayed stream event by event; [`GraphBuilder::finish`] gives a
+//! [`Graph`], which is only read. How it is used:
+//!
+//! - from a detection's event to the graph: [`Graph::actor_at`], [`Graph::edges_at`];
+//! - back to causes: [`Graph::before`]; forward to effects: [`Graph::after`]; never against time;
+//! - hubs are seen by their structure: [`Graph::fan_out`], [`Graph::in_degree`];
+//! - everything, in a stable order: [`Graph::nodes`], [`Graph::edges`].
+//!
+//! The graph does not know what is malicious, and nothing here interprets a command line beyond
+//! the files that it names.
+
+mod build;
+mod edge;
+mod node;
+mod query;
+#[expect(
+    dead_code,
+    reason = "tables of files and places, which are filled next"
+)]
+mod store;
+
+pub use build::GraphBuilder;
+pub use edge::{Edge, EdgeId, Ground, Verb};
+pub use node::{
+    AccountNode, Alias, EndpointNode, Exit, FileForm, FileNode, HostNode, ModuleForm, ModuleNode,
+    NameNode, Node, NodeId, NodeKind, PersistenceKind, PersistenceNode, PipeNode, ProcessNode,
+    RegistryNode, SessionNode,
+};
+pub use query::Graph;

@@ -1,0 +1,418 @@
+//! A finished graph, and what can be asked of it.
+
+use std::collections::BTreeMap;
+
+use saigen_schemas::event::{Args, Text};
+
+use crate::graph::store::{EdgeRow, NO_BYTES, NodeRow, Store, Touch};
+use crate::graph::{
+    AccountNode, Alias, Edge, EdgeId, EndpointNode, Exit, FileNode, HostNode, ModuleNode, NameNode,
+    Node, NodeId, NodeKind, PersistenceNode, PipeNode, ProcessNode, RegistryNode, SessionNode,
+};
+use crate::reference::EventRef;
+use crate::replay::{HostId, Processes, TextId, Texts, UnitId};
+
+/// A finished graph.
+///
+/// Adjacency is kept in rows, one list of edges for all nodes and an index into it (compressed
+/// sparse rows): edges out of a node by their last time, edges into it by their first time, so
+/// that a search forward or backward in time is a cut in a sorted list.
+pub struct Graph {
+    pub(super) processes: Processes,
+    pub(super) texts: Texts,
+    pub(super) store: Store,
+    pub(super) outgoing: Adjacency,
+    pub(super) incoming: Adjacency,
+    /// Which edges each event belongs to, sorted.
+    pub(super) touches: Vec<Touch>,
+    /// Children of each process node, and members of each session, come from the processes.
+    pub(super) sessions: BTreeMap<(HostId, u64), NodeId>,
+}
+
+/// Edges by node.
+#[derive(Default)]
+pub(super) struct Adjacency {
+    /// Where the edges of each node begin in `edges`; one more at the end.
+    starts: Vec<u32>,
+    edges: Vec<EdgeId>,
+}
+
+impl Adjacency {
+    /// Sorts edges by the node that `end` picks, and those of one node by `time`, then number.
+    pub(super) fn new(
+        nodes: usize,
+        rows: &[EdgeRow],
+        end: impl Fn(&EdgeRow) -> NodeId,
+        time: impl Fn(&EdgeRow) -> i64,
+    ) -> Self {
+        let mut starts = vec![0_u32; nodes + 1];
+        for row in rows {
+            if let Some(count) = starts.get_mut(end(row).index() + 1) {
+                *count += 1;
+            }
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
+        }
+        let mut next = starts.clone();
+        let mut slots: Vec<Option<EdgeId>> = vec![None; rows.len()];
+        for (index, row) in rows.iter().enumerate() {
+            if let Some(cursor) = next.get_mut(end(row).index()) {
+                if let Some(slot) = slots.get_mut(*cursor as usize) {
+                    *slot = EdgeId::from_index(index);
+                }
+                *cursor += 1;
+            }
+        }
+        let mut edges: Vec<EdgeId> = slots.into_iter().flatten().collect();
+        for pair in starts.windows(2) {
+            if let [from, to] = *pair
+                && let Some(list) = edges.get_mut(from as usize..to as usize)
+            {
+                list.sort_by_key(|edge| (rows.get(edge.index()).map(&time), *edge));
+            }
+        }
+        Self { starts, edges }
+    }
+
+    fn of(&self, node: NodeId) -> &[EdgeId] {
+        let from = self.starts.get(node.index()).copied().unwrap_or(0);
+        let to = self.starts.get(node.index() + 1).copied().unwrap_or(from);
+        self.edges
+            .get(from as usize..to as usize)
+            .unwrap_or_default()
+    }
+}
+
+impl Graph {
+    /// How many nodes there are.
+    #[must_use]
+    pub const fn node_count(&self) -> usize {
+        self.store.nodes.len()
+    }
+
+    /// How many edges there are.
+    #[must_use]
+    pub const fn edge_count(&self) -> usize {
+        self.store.edges.len()
+    }
+
+    /// All nodes, in the order of first sight.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.store.nodes.len()).filter_map(NodeId::from_index)
+    }
+
+    /// All edges, in the order of their first record.
+    pub fn edges(&self) -> impl Iterator<Item = Edge> + '_ {
+        (0..self.store.edges.len())
+            .filter_map(EdgeId::from_index)
+            .filter_map(|id| self.edge(id))
+    }
+
+    /// An edge; `None` for an id of another graph.
+    #[must_use]
+    pub fn edge(&self, id: EdgeId) -> Option<Edge> {
+        let row = self.store.edges.get(id.index())?;
+        Some(Edge {
+            id,
+            from: row.from,
+            to: row.to,
+            verb: row.verb,
+            ground: row.ground,
+            first_us: row.first_us,
+            last_us: row.last_us,
+            count: row.count,
+            bytes: (row.bytes != NO_BYTES).then_some(row.bytes),
+            first: row.first,
+            last: row.last,
+        })
+    }
+
+    /// The kind of a node; `None` for an id of another graph.
+    #[must_use]
+    pub fn kind(&self, id: NodeId) -> Option<NodeKind> {
+        self.store.nodes.get(id.index()).map(|row| row.kind)
+    }
+
+    /// A node with all that is known of it; `None` for an id of another graph.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<Node<'_>> {
+        let NodeRow { kind, row } = *self.store.nodes.get(id.index())?;
+        let index = row as usize;
+        let store = &self.store;
+        Some(match kind {
+            NodeKind::Process => Node::Process(self.unit(*store.process_rows.get(index)?)?),
+            NodeKind::File => Node::File(self.file_row(index)?),
+            NodeKind::Endpoint => {
+                let row = store.endpoints.get(index)?;
+                Node::Endpoint(EndpointNode {
+                    host: row.key.host,
+                    protocol: row.key.protocol,
+                    ip: row.key.ip,
+                    port: row.key.port,
+                    path: self.text(row.key.path),
+                    name: self.text(row.name),
+                })
+            }
+            NodeKind::Name => Node::Name(NameNode {
+                name: self.texts.get(*store.names.get(index)?),
+            }),
+            NodeKind::Account => {
+                let row = store.accounts.get(index)?;
+                Node::Account(AccountNode {
+                    host: row.host,
+                    uid: row.uid,
+                    name: self.text(row.name),
+                })
+            }
+            NodeKind::Session => {
+                let row = store.sessions.get(index)?;
+                Node::Session(SessionNode {
+                    host: row.host,
+                    session: row.session,
+                    account: self.text(row.account),
+                    terminal: self.text(row.terminal),
+                    remote_ip: row.remote_ip,
+                    remote_host: self.text(row.remote_host),
+                    first_us: row.first_us,
+                    end_us: row.end_us,
+                })
+            }
+            NodeKind::Persistence => {
+                let row = store.persistence.get(index)?;
+                Node::Persistence(PersistenceNode {
+                    host: row.host,
+                    kind: row.kind,
+                    name: self.texts.get(row.name),
+                    command: self.text(row.command),
+                })
+            }
+            NodeKind::Module => {
+                let row = store.modules.get(index)?;
+                Node::Module(ModuleNode {
+                    host: row.host,
+                    name: self.texts.get(row.name),
+                    form: row.form,
+                })
+            }
+            NodeKind::Registry => {
+                let row = store.registry.get(index)?;
+                Node::Registry(RegistryNode {
+                    host: row.host,
+                    path: self.texts.get(row.name),
+                    details: self.text(row.details),
+                })
+            }
+            NodeKind::Pipe => {
+                let row = store.pipes.get(index)?;
+                Node::Pipe(PipeNode {
+                    host: row.host,
+                    name: self.texts.get(row.name),
+                })
+            }
+            NodeKind::Host => {
+                let host = *store.hosts.get(index)?;
+                Node::Host(HostNode {
+                    host,
+                    name: self.host_name(host),
+                })
+            }
+        })
+    }
+
+    /// A process node; `None` for any other node.
+    #[must_use]
+    pub fn process(&self, id: NodeId) -> Option<ProcessNode<'_>> {
+        let NodeRow { kind, row } = *self.store.nodes.get(id.index())?;
+        (kind == NodeKind::Process)
+            .then(|| self.store.process_rows.get(row as usize))
+            .flatten()
+            .and_then(|&unit| self.unit(unit))
+    }
+
+    /// A file node; `None` for any other node.
+    #[must_use]
+    pub fn file(&self, id: NodeId) -> Option<FileNode<'_>> {
+        let NodeRow { kind, row } = *self.store.nodes.get(id.index())?;
+        (kind == NodeKind::File)
+            .then(|| self.file_row(row as usize))
+            .flatten()
+    }
+
+    /// The names that a file had, the last one first; nothing for any other node.
+    pub fn aliases(&self, id: NodeId) -> impl Iterator<Item = Alias<'_>> {
+        let row = self.store.nodes.get(id.index()).copied();
+        let mut next = row
+            .filter(|row| row.kind == NodeKind::File)
+            .and_then(|row| self.store.files.get(row.row as usize))
+            .and_then(|file| file.alias);
+        std::iter::from_fn(move || {
+            let alias = self.store.aliases.get(next?.index())?;
+            next = alias.before;
+            Some(Alias {
+                path: self.texts.get(alias.path),
+                from_us: alias.from_us,
+                to_us: alias.to_us,
+                seen: alias.seen,
+            })
+        })
+    }
+
+    /// The name of a host.
+    #[must_use]
+    pub fn host_name(&self, host: HostId) -> Text<'_> {
+        self.processes.host_name(host)
+    }
+
+    /// Edges out of a node, by their last time.
+    #[must_use]
+    pub fn outgoing(&self, node: NodeId) -> &[EdgeId] {
+        self.outgoing.of(node)
+    }
+
+    /// Edges into a node, by their first time.
+    #[must_use]
+    pub fn incoming(&self, node: NodeId) -> &[EdgeId] {
+        self.incoming.of(node)
+    }
+
+    /// One step back in time: edges into a node that first happened no later than `until_us`, the
+    /// latest first.
+    pub fn before(&self, node: NodeId, until_us: i64) -> impl Iterator<Item = Edge> + '_ {
+        let list = self.incoming(node);
+        let cut = list.partition_point(|&id| {
+            self.store
+                .edges
+                .get(id.index())
+                .is_some_and(|row| row.first_us <= until_us)
+        });
+        let early = list.get(..cut).unwrap_or_default();
+        early.iter().rev().filter_map(|&id| self.edge(id))
+    }
+
+    /// One step forward in time: edges out of a node that last happened no earlier than
+    /// `from_us`, the earliest first.
+    pub fn after(&self, node: NodeId, from_us: i64) -> impl Iterator<Item = Edge> + '_ {
+        let list = self.outgoing(node);
+        let cut = list.partition_point(|&id| {
+            self.store
+                .edges
+                .get(id.index())
+                .is_some_and(|row| row.last_us < from_us)
+        });
+        let late = list.get(cut..).unwrap_or_default();
+        late.iter().filter_map(|&id| self.edge(id))
+    }
+
+    /// How many edges leave a node. A node from which very many leave is a hub, whatever its name.
+    #[must_use]
+    pub fn fan_out(&self, node: NodeId) -> usize {
+        self.outgoing(node).len()
+    }
+
+    /// How many edges lead into a node.
+    #[must_use]
+    pub fn in_degree(&self, node: NodeId) -> usize {
+        self.incoming(node).len()
+    }
+
+    /// The edges that an event belongs to, also where it was merged into an older one.
+    pub fn edges_at(&self, event: EventRef) -> impl Iterator<Item = EdgeId> + '_ {
+        self.touches_at(event).filter_map(|touch| touch.edge)
+    }
+
+    /// The process that an event is about: its actor, as it was then.
+    #[must_use]
+    pub fn actor_at(&self, event: EventRef) -> Option<NodeId> {
+        self.touches_at(event).find_map(|touch| touch.actor)
+    }
+
+    fn touches_at(&self, event: EventRef) -> impl Iterator<Item = &Touch> {
+        let from = self.touches.partition_point(|touch| touch.event < event);
+        self.touches
+            .iter()
+            .skip(from)
+            .take_while(move |touch| touch.event == event)
+    }
+
+    /// The session that a process belongs to.
+    #[must_use]
+    pub fn session_of(&self, process: NodeId) -> Option<NodeId> {
+        let process = self.process(process)?;
+        self.sessions
+            .get(&(process.host, process.session?))
+            .copied()
+    }
+
+    fn text(&self, id: Option<TextId>) -> Option<Text<'_>> {
+        id.map(|id| self.texts.get(id))
+    }
+
+    fn file_row(&self, index: usize) -> Option<FileNode<'_>> {
+        let row = self.store.files.get(index)?;
+        Some(FileNode {
+            host: row.host,
+            path: self.texts.get(row.path),
+            generation: row.generation,
+            dev: row.dev,
+            inode: row.inode,
+            form: row.form,
+            autostart: row.autostart,
+            autostart_command: self.text(row.autostart_command),
+            size: row.size,
+            mode: row.mode,
+            sha256: row.sha256,
+            created_us: row.created_us,
+            deleted_us: row.deleted_us,
+        })
+    }
+
+    fn node_of(&self, unit: UnitId) -> Option<NodeId> {
+        self.store.unit_nodes.get(unit.index()).copied().flatten()
+    }
+
+    fn unit(&self, id: UnitId) -> Option<ProcessNode<'_>> {
+        let unit = self.processes.unit(id)?;
+        let process = self.processes.process(unit.process)?;
+        let text = |id: Option<TextId>| id.map(|id| self.processes.texts.get(id));
+        let next = unit.next.and_then(|next| self.processes.unit(next));
+        let last = process.last_unit == id;
+        let exit = process.exit_ref.filter(|_| last).map(|seen| Exit {
+            code: process.exit_code,
+            signal: process.exit_signal,
+            seen,
+        });
+        Some(ProcessNode {
+            host: self.processes.host_of(process.machine)?,
+            key: process.key,
+            unit: unit.number,
+            recorded: process.recorded,
+            image: text(unit.image),
+            args: text(unit.args).map(|args| Args(args.0)),
+            args_had: unit.args_had,
+            command_line: text(unit.command_line),
+            script: text(unit.script),
+            cwd: text(unit.cwd),
+            uid: unit.uid,
+            euid: unit.euid,
+            login_uid: unit.login_uid,
+            session: unit.session,
+            tty: text(unit.tty),
+            account: text(unit.account),
+            container: text(unit.container),
+            sha256: unit.sha256,
+            start_us: unit.start_us,
+            end_us: if last {
+                process.end_us
+            } else {
+                next.map(|next| next.start_us)
+            },
+            exit,
+            start_ref: unit.start_ref,
+            parent: process.parent.and_then(|parent| self.node_of(parent)),
+            previous: unit.previous.and_then(|previous| self.node_of(previous)),
+        })
+    }
+}

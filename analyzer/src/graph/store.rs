@@ -1,0 +1,164 @@
+//! How nodes and edges are kept: rows of tables, texts by id.
+
+use std::net::IpAddr;
+
+use saigen_schemas::event::{AutostartKind, Hash32, Protocol};
+
+use crate::graph::{EdgeId, FileForm, Ground, ModuleForm, NodeId, NodeKind, PersistenceKind, Verb};
+use crate::reference::EventRef;
+use crate::replay::{HostId, TextId, UnitId, ids};
+
+ids! {
+    /// A row of the table of files.
+    FileId
+    /// A row of the table of names that files had.
+    AliasId
+}
+
+/// A node: its kind, and its row in the table of that kind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NodeRow {
+    pub(super) kind: NodeKind,
+    pub(super) row: u32,
+}
+
+/// An edge. `bytes` is [`NO_BYTES`] where no record says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EdgeRow {
+    pub(super) first_us: i64,
+    pub(super) last_us: i64,
+    pub(super) first: EventRef,
+    pub(super) last: EventRef,
+    pub(super) bytes: u64,
+    pub(super) from: NodeId,
+    pub(super) to: NodeId,
+    pub(super) count: u32,
+    pub(super) verb: Verb,
+    pub(super) ground: Ground,
+}
+
+/// In place of a count of bytes: no record says.
+pub(super) const NO_BYTES: u64 = u64::MAX;
+
+/// That an event belongs to an edge, or (without edge) only to the node of its actor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Touch {
+    pub(super) event: EventRef,
+    pub(super) edge: Option<EdgeId>,
+    pub(super) actor: Option<NodeId>,
+}
+
+/// A process node is a unit of the table of processes.
+pub(super) type ProcessRow = UnitId;
+
+/// A file.
+#[derive(Clone, Debug)]
+pub(super) struct File {
+    pub(super) host: HostId,
+    pub(super) node: NodeId,
+    pub(super) path: TextId,
+    pub(super) generation: u32,
+    pub(super) dev: Option<u64>,
+    pub(super) inode: Option<u64>,
+    pub(super) form: FileForm,
+    pub(super) autostart: Option<AutostartKind>,
+    pub(super) autostart_command: Option<TextId>,
+    pub(super) size: Option<u64>,
+    pub(super) mode: Option<u32>,
+    pub(super) sha256: Option<Hash32>,
+    pub(super) created_us: Option<i64>,
+    pub(super) deleted_us: Option<i64>,
+    /// The last of its names; earlier ones hang on it.
+    pub(super) alias: Option<AliasId>,
+    /// How many of its known names still lead to it.
+    pub(super) names: u32,
+}
+
+/// A name that a file had.
+#[derive(Clone, Debug)]
+pub(super) struct AliasRow {
+    pub(super) path: TextId,
+    pub(super) from_us: i64,
+    pub(super) to_us: Option<i64>,
+    pub(super) seen: EventRef,
+    pub(super) before: Option<AliasId>,
+}
+
+/// A place of the network, or a Unix socket. It is its own key, without the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct EndpointKey {
+    pub(super) host: Option<HostId>,
+    pub(super) protocol: Option<Protocol>,
+    pub(super) ip: Option<IpAddr>,
+    pub(super) port: Option<u16>,
+    pub(super) path: Option<TextId>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Endpoint {
+    pub(super) key: EndpointKey,
+    pub(super) name: Option<TextId>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Account {
+    pub(super) host: HostId,
+    pub(super) uid: Option<u32>,
+    pub(super) name: Option<TextId>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    pub(super) host: HostId,
+    pub(super) session: u64,
+    pub(super) account: Option<TextId>,
+    pub(super) terminal: Option<TextId>,
+    pub(super) remote_ip: Option<IpAddr>,
+    pub(super) remote_host: Option<TextId>,
+    pub(super) first_us: i64,
+    pub(super) end_us: Option<i64>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Persistence {
+    pub(super) host: HostId,
+    pub(super) kind: PersistenceKind,
+    pub(super) name: TextId,
+    pub(super) command: Option<TextId>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Module {
+    pub(super) host: HostId,
+    pub(super) name: TextId,
+    pub(super) form: ModuleForm,
+}
+
+/// A registry key or a pipe: a thing of a host that its name tells apart.
+#[derive(Clone, Debug)]
+pub(super) struct Named {
+    pub(super) host: HostId,
+    pub(super) name: TextId,
+    pub(super) details: Option<TextId>,
+}
+
+/// The tables of a graph.
+#[derive(Default)]
+pub(super) struct Store {
+    pub(super) nodes: Vec<NodeRow>,
+    pub(super) edges: Vec<EdgeRow>,
+    pub(super) process_rows: Vec<ProcessRow>,
+    /// The node of each unit, by the unit's row.
+    pub(super) unit_nodes: Vec<Option<NodeId>>,
+    pub(super) files: Vec<File>,
+    pub(super) aliases: Vec<AliasRow>,
+    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) names: Vec<TextId>,
+    pub(super) accounts: Vec<Account>,
+    pub(super) sessions: Vec<Session>,
+    pub(super) persistence: Vec<Persistence>,
+    pub(super) modules: Vec<Module>,
+    pub(super) registry: Vec<Named>,
+    pub(super) pipes: Vec<Named>,
+    pub(super) hosts: Vec<HostId>,
+}

@@ -5,6 +5,8 @@
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::journal::checkpoint::{CheckpointKey, PublicKey};
+use crate::journal::hex::{from_hex, to_hex};
 use crate::journal::seal::{EnrolmentId, EnrolmentSecret, FrameKey};
 
 const ENDPOINT: &str = "saigen-endpoint-key/0";
@@ -19,6 +21,8 @@ pub struct EndpointKey {
     pub enrolment: EnrolmentId,
     /// The key of the next position.
     pub key: FrameKey,
+    /// The key that signs the checkpoints of the next segment, or of the open one.
+    pub checkpoint: CheckpointKey,
 }
 
 /// The auditor's key: the enrolment secret.
@@ -30,11 +34,14 @@ pub struct AuditorKey {
     pub secret: EnrolmentSecret,
 }
 
-/// What anyone may have: which enrolment a journal is of.
+/// What anyone may have: which enrolment a journal is of, and what its first checkpoints are
+/// signed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Enrolment {
     /// The enrolment.
     pub enrolment: EnrolmentId,
+    /// The public key of generation 0.
+    pub public_key: PublicKey,
 }
 
 /// What is wrong with a key file.
@@ -71,15 +78,34 @@ struct File {
     position: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    generation: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checkpoint_secret: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    public_key: Option<String>,
 }
 
 impl Drop for File {
     fn drop(&mut self) {
         self.secret.zeroize();
+        self.checkpoint_secret.zeroize();
     }
 }
 
 impl File {
+    fn new(file_type: &str, enrolment: EnrolmentId) -> Self {
+        Self {
+            r#type: file_type.to_owned(),
+            enrolment: enrolment.to_string(),
+            position: None,
+            secret: None,
+            generation: None,
+            checkpoint_secret: None,
+            public_key: None,
+        }
+    }
+
     fn write(&self) -> Zeroizing<String> {
         let mut text = serde_json::to_string(self).expect("plain data becomes JSON");
         text.push('\n');
@@ -106,9 +132,13 @@ impl File {
     }
 
     fn secret(&self) -> Result<[u8; 32], KeyFileError> {
-        let text = self.secret.as_deref().ok_or_else(|| shape("no secret"))?;
-        from_hex(text).ok_or_else(|| shape("secret is not 64 hex digits"))
+        key_of(self.secret.as_deref(), "secret")
     }
+}
+
+fn key_of(text: Option<&str>, name: &str) -> Result<[u8; 32], KeyFileError> {
+    text.and_then(from_hex)
+        .ok_or_else(|| shape(&format!("{name} is not 64 hex digits")))
 }
 
 fn shape(why: &str) -> KeyFileError {
@@ -122,18 +152,18 @@ impl EndpointKey {
         Self {
             enrolment: auditor.enrolment,
             key: FrameKey::first(&auditor.secret),
+            checkpoint: CheckpointKey::first(&auditor.secret),
         }
     }
 
     /// The file's text.
     #[must_use]
     pub fn write(&self) -> Zeroizing<String> {
-        let file = File {
-            r#type: ENDPOINT.to_owned(),
-            enrolment: self.enrolment.to_string(),
-            position: Some(self.key.position()),
-            secret: Some(to_hex(self.key.bytes())),
-        };
+        let mut file = File::new(ENDPOINT, self.enrolment);
+        file.position = Some(self.key.position());
+        file.secret = Some(to_hex(self.key.bytes()));
+        file.generation = Some(self.checkpoint.generation());
+        file.checkpoint_secret = Some(to_hex(self.checkpoint.bytes()));
         file.write()
     }
 
@@ -144,25 +174,32 @@ impl EndpointKey {
     pub fn read(text: &str) -> Result<Self, KeyFileError> {
         let file = File::read(text, ENDPOINT)?;
         let position = file.position.ok_or_else(|| shape("no position"))?;
+        let generation = file.generation.ok_or_else(|| shape("no generation"))?;
+        let checkpoint = key_of(file.checkpoint_secret.as_deref(), "checkpoint_secret")?;
         Ok(Self {
             enrolment: file.enrolment()?,
             key: FrameKey::resume(file.secret()?, position),
+            checkpoint: CheckpointKey::resume(checkpoint, generation),
         })
     }
 }
 
 impl AuditorKey {
+    /// What anyone may have of this enrolment.
+    #[must_use]
+    pub fn public(&self) -> Enrolment {
+        Enrolment {
+            enrolment: self.enrolment,
+            public_key: CheckpointKey::first(&self.secret).public(),
+        }
+    }
+
     /// The file's text.
     #[must_use]
     pub fn write(&self) -> Zeroizing<String> {
-        let secret = Some(to_hex(&self.secret.0));
-        File {
-            r#type: AUDITOR.to_owned(),
-            enrolment: self.enrolment.to_string(),
-            position: None,
-            secret,
-        }
-        .write()
+        let mut file = File::new(AUDITOR, self.enrolment);
+        file.secret = Some(to_hex(&self.secret.0));
+        file.write()
     }
 
     /// Reads the file's text.
@@ -182,12 +219,8 @@ impl Enrolment {
     /// The file's text.
     #[must_use]
     pub fn write(&self) -> String {
-        let file = File {
-            r#type: PUBLIC.to_owned(),
-            enrolment: self.enrolment.to_string(),
-            position: None,
-            secret: None,
-        };
+        let mut file = File::new(PUBLIC, self.enrolment);
+        file.public_key = Some(self.public_key.to_string());
         file.write().to_string()
     }
 
@@ -196,25 +229,13 @@ impl Enrolment {
     /// # Errors
     /// Where it is no enrolment file.
     pub fn read(text: &str) -> Result<Self, KeyFileError> {
+        let file = File::read(text, PUBLIC)?;
+        let public_key = PublicKey(key_of(file.public_key.as_deref(), "public_key")?);
         Ok(Self {
-            enrolment: File::read(text, PUBLIC)?.enrolment()?,
+            enrolment: file.enrolment()?,
+            public_key,
         })
     }
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != 2 * N || !text.is_ascii() {
-        return None;
-    }
-    let mut out = [0; N];
-    for (slot, at) in out.iter_mut().zip((0..).step_by(2)) {
-        *slot = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
-    }
-    Some(out)
 }
 
 #[cfg(test)]
@@ -239,9 +260,8 @@ mod tests {
             AuditorKey::read(&auditor.write()).unwrap().secret.0,
             [2; 32]
         );
-        let public = Enrolment {
-            enrolment: auditor.enrolment,
-        };
+        let public = auditor.public();
+        assert_eq!(public.public_key, endpoint.checkpoint.public());
         assert_eq!(Enrolment::read(&public.write()), Ok(public));
         assert!(matches!(
             AuditorKey::read(&endpoint.write()),

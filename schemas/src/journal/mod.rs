@@ -9,9 +9,11 @@
 //! resynchronising and doubting is the analyzer's. `docs/JOURNAL.md` is this format for someone
 //! who writes a second reader.
 
+pub mod checkpoint;
 mod columns;
 mod enrolment;
 mod frame;
+pub mod hex;
 mod limits;
 pub mod merkle;
 mod opening;
@@ -26,7 +28,7 @@ pub use frame::{
     find_frame,
 };
 pub use limits::*;
-pub use opening::{OPENING_BYTES_MAX, Opening, OpeningError, SourceLevel};
+pub use opening::{OPENING_BYTES_MAX, Opening, OpeningError, SourceLevel, SuccessionText};
 pub use payload::{Cursor, Events, PayloadBuilder, PayloadError, PayloadReader, PayloadSummary};
 pub(crate) use tables::{TableBuilder, Tables};
 

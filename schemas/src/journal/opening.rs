@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::journal::checkpoint::{PublicKey, Succession};
+use crate::journal::hex::{from_hex, to_hex};
 use crate::journal::payload::decompress;
 use crate::journal::{FORMAT_VERSION, Frame};
 
@@ -28,10 +30,47 @@ pub struct Opening {
     pub tool: String,
     /// SHA-256 of the configuration, in hex.
     pub configuration_sha256: String,
+    /// The generation of the key that signs this segment's checkpoints; absent if unsealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u32>,
+    /// How that key came from the one before; absent in generation 0 and if unsealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub succession: Option<SuccessionText>,
     /// What is recorded: `system`, or `tree` for one command.
     pub scope: String,
     /// The sources, what each gives, and at which step of its ladder.
     pub sources: Vec<SourceLevel>,
+}
+
+/// A [`Succession`] as it stands in an opening; its generation is the opening's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuccessionText {
+    /// The new public key, in hex.
+    pub public_key: String,
+    /// The signature of the key before, in hex.
+    pub signature: String,
+}
+
+impl SuccessionText {
+    /// The text form.
+    #[must_use]
+    pub fn new(succession: &Succession) -> Self {
+        Self {
+            public_key: succession.public_key.to_string(),
+            signature: to_hex(&succession.signature),
+        }
+    }
+
+    /// The succession to a generation; `None` where the text is not hex of the right length.
+    #[must_use]
+    pub fn read(&self, generation: u32) -> Option<Succession> {
+        let public_key = PublicKey(from_hex(&self.public_key)?);
+        Some(Succession {
+            generation,
+            public_key,
+            signature: from_hex(&self.signature)?,
+        })
+    }
 }
 
 /// What one source gives in a recording.

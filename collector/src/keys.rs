@@ -10,8 +10,9 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
+use saigen_schemas::journal::checkpoint::{CheckpointKey, Succession};
 use saigen_schemas::journal::seal::{EnrolmentId, EnrolmentSecret, FrameKey};
-use saigen_schemas::journal::{AuditorKey, EndpointKey, Enrolment, KeyFileError};
+use saigen_schemas::journal::{AuditorKey, EndpointKey, KeyFileError};
 
 /// How many positions the key on disk is ahead: what a crash can hide, against how often the key
 /// must be made durable (four small writes each time).
@@ -136,11 +137,7 @@ pub fn generate(dir: &Path) -> Result<Made, KeyError> {
         0o600,
         EndpointKey::first(&auditor).write().as_bytes(),
     )?;
-    write_new(
-        &made.public,
-        0o644,
-        Enrolment { enrolment }.write().as_bytes(),
-    )?;
+    write_new(&made.public, 0o644, auditor.public().write().as_bytes())?;
     sync_directory_of(&made.public)?;
     Ok(made)
 }
@@ -192,6 +189,8 @@ fn sync_directory_of(path: &Path) -> Result<(), KeyError> {
 pub struct KeyState {
     path: PathBuf,
     enrolment: EnrolmentId,
+    /// The key that signs checkpoints; it stands in the file beside the key of frames.
+    checkpoint: CheckpointKey,
     /// The open file holds the lock; it is replaced with the file.
     held: File,
     /// The first position whose key may not be used yet: what stands on disk.
@@ -221,6 +220,7 @@ impl KeyState {
         let state = Self {
             path,
             enrolment: key.enrolment,
+            checkpoint: key.checkpoint,
             held: file,
             kept: key.key.position(),
         };
@@ -233,6 +233,19 @@ impl KeyState {
         self.enrolment
     }
 
+    /// The key that signs the checkpoints of the open segment.
+    #[must_use]
+    pub fn checkpoint(&self) -> &CheckpointKey {
+        &self.checkpoint
+    }
+
+    /// Takes the key of the next generation into use, in memory. The old one stays on disk
+    /// until [`Self::step_ahead`], so that a crash before the opening with this
+    /// succession is durable leads to the same succession again.
+    pub fn succeed(&mut self) -> Succession {
+        self.checkpoint.succeed(self.enrolment)
+    }
+
     /// Makes sure that the key on disk is ahead of `next`, the key of the next position: call it
     /// before that position is used.
     ///
@@ -242,6 +255,15 @@ impl KeyState {
         if next.position() < self.kept {
             return Ok(());
         }
+        self.step_ahead(next)
+    }
+
+    /// Puts a key on disk that is [`AHEAD`] positions after `next`, and the checkpoints' key that is
+    /// in use: what stood there before is gone.
+    ///
+    /// # Errors
+    /// If the file cannot be replaced.
+    pub fn step_ahead(&mut self, next: &FrameKey) -> Result<(), KeyError> {
         let mut ahead = next.clone();
         for _ in 0..AHEAD {
             ahead.advance();
@@ -270,6 +292,7 @@ impl KeyState {
         let text = EndpointKey {
             enrolment: self.enrolment,
             key,
+            checkpoint: self.checkpoint.clone(),
         }
         .write();
         let file = write_new(&new, 0o600, text.as_bytes())?;

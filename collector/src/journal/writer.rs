@@ -10,10 +10,11 @@ use std::io;
 use saigen_schemas::event::{
     ClockStep, Event, Fields, Kind, KindName, Marks, RecordLoss, RecordSuspend, Source, Text, Value,
 };
+use saigen_schemas::journal::checkpoint::{Checkpoint, PublicKey};
 use saigen_schemas::journal::seal::{ChainValue, EnrolmentId, Sealer, chain_start};
 use saigen_schemas::journal::{
     FORMAT_VERSION, FRAME_RAW_BYTES_TARGET, FrameHeader, FrameKind, Opening, PayloadBuilder,
-    PayloadSummary,
+    PayloadSummary, SuccessionText, merkle,
 };
 
 use crate::clock::Now;
@@ -26,6 +27,9 @@ const FLUSH_US: u64 = 5_000_000;
 
 /// How long an empty period may be before it is sealed.
 const HEARTBEAT_US: u64 = 10_000_000;
+
+/// How long news may wait for a signature that convinces everyone.
+const CHECKPOINT_US: u64 = 60_000_000;
 
 /// The least time between two seals made for critical events: 20 a second at the most, so that
 /// an attacker who causes many does not make us a burden to the disk.
@@ -48,6 +52,11 @@ pub struct Writer<S> {
     sealer: Sealer,
     key: Option<KeyState>,
     enrolment: EnrolmentId,
+    /// Digests of the open segment's frames, and the position of its first.
+    digests: Vec<[u8; 32]>,
+    first_position: u64,
+    /// When the oldest frame that no checkpoint covers was sealed; heartbeats alone are no news.
+    unsigned_us: Option<u64>,
     recording: Recording,
     limits: Limits,
     builder: PayloadBuilder,
@@ -111,6 +120,9 @@ impl<S: Store> Writer<S> {
             sealer,
             key,
             enrolment,
+            digests: Vec::new(),
+            first_position: 0,
+            unsigned_us: None,
             recording,
             limits,
             builder: PayloadBuilder::default(),
@@ -246,6 +258,14 @@ impl<S: Store> Writer<S> {
             self.seal(FrameKind::Heartbeat, None, now)?;
             self.sync()?;
         }
+        let unsigned = self
+            .unsigned_us
+            .map(|since| now.boot_us.saturating_sub(since));
+        if unsigned.is_some_and(|waited| waited >= CHECKPOINT_US) {
+            self.seal_events(FrameKind::Data, now)?;
+            self.checkpoint(now)?;
+            self.sync()?;
+        }
         Ok(())
     }
 
@@ -264,6 +284,7 @@ impl<S: Store> Writer<S> {
         flush
             .chain(critical)
             .chain([self.sealed_us + HEARTBEAT_US])
+            .chain(self.unsigned_us.map(|at| at + CHECKPOINT_US))
             .min()
             .unwrap_or(self.sealed_us)
     }
@@ -282,6 +303,7 @@ impl<S: Store> Writer<S> {
         }
         self.seal_events(FrameKind::Data, now)?;
         self.seal(FrameKind::Close, None, now)?;
+        self.checkpoint(now)?;
         self.sync()?;
         if let (Some(state), Some(key)) = (&mut self.key, self.sealer.key()) {
             state.settle(key).map_err(WriteError::Key)?;
@@ -364,8 +386,57 @@ impl<S: Store> Writer<S> {
         Ok(())
     }
 
-    /// Makes the segment so far durable and opens the next.
+    /// Signs all frames of the segment so far; nothing in an unsealed journal.
+    fn checkpoint(&mut self, now: Now) -> Result<(), WriteError> {
+        let Some(state) = &self.key else {
+            return Ok(());
+        };
+        let leaves = self.digests.iter().map(merkle::frame_leaf).collect();
+        let checkpoint = state.checkpoint().sign(&Checkpoint {
+            enrolment: self.enrolment,
+            segment: self.segment,
+            generation: 0,
+            position: self.sealer.position(),
+            first_position: self.first_position,
+            chain: self.sealer.chain(),
+            segment_root: merkle::root(leaves),
+            next_public_key: PublicKey([0; 32]),
+            events: self.next_seq,
+            wall_us: now.wall_us,
+            signature: [0; 64],
+        });
+        self.payload.clear();
+        let raw_len = checkpoint.write_payload(&mut self.payload);
+        let summary = PayloadSummary {
+            raw_len,
+            ..PayloadSummary::default()
+        };
+        self.seal(FrameKind::Checkpoint, Some(summary), now)?;
+        self.unsigned_us = None;
+        Ok(())
+    }
+
+    /// The generation of the key that signs the segment about to be opened, and how it came from
+    /// the one before. Only the very first segment of an enrolment has none before it.
+    fn succession(&mut self) -> (Option<u32>, Option<SuccessionText>) {
+        let first = self.sealer.position() == 0;
+        let succession = self
+            .key
+            .as_mut()
+            .filter(|_| !first)
+            .map(|state| SuccessionText::new(&state.succeed()));
+        let generation = self
+            .key
+            .as_ref()
+            .map(|state| state.checkpoint().generation());
+        (generation, succession)
+    }
+
+    /// Signs the segment so far, makes it durable and opens the next.
     fn begin_segment(&mut self, now: Now) -> Result<(), WriteError> {
+        if self.segment > 0 {
+            self.checkpoint(now)?;
+        }
         self.sync()?;
         let number = self.segment + 1;
         if let Err(error) = self.store.begin_segment(number) {
@@ -383,6 +454,9 @@ impl<S: Store> Writer<S> {
         self.segment = number;
         self.segment_bytes = 0;
         self.segment_began_us = now.boot_us;
+        self.digests.clear();
+        self.first_position = self.sealer.position();
+        let (generation, succession) = self.succession();
         let opening = Opening {
             format: FORMAT_VERSION,
             segment: number,
@@ -392,6 +466,8 @@ impl<S: Store> Writer<S> {
             host: self.recording.host.clone(),
             tool: self.recording.tool.clone(),
             configuration_sha256: self.recording.configuration_sha256.clone(),
+            generation,
+            succession,
             scope: self.recording.scope.clone(),
             sources: self.recording.sources.clone(),
         };
@@ -401,7 +477,13 @@ impl<S: Store> Writer<S> {
             raw_len,
             ..PayloadSummary::default()
         };
-        self.seal(FrameKind::Open, Some(summary), now)
+        self.seal(FrameKind::Open, Some(summary), now)?;
+        if let (Some(state), Some(key)) = (&mut self.key, self.sealer.key()) {
+            // The opening tells of the new key: only now may the old one go.
+            self.store.sync().map_err(cannot_sync)?;
+            state.step_ahead(key).map_err(WriteError::Key)?;
+        }
+        Ok(())
     }
 
     /// Seals a frame with the payload at hand (none: without one) and writes it.
@@ -440,7 +522,12 @@ impl<S: Store> Writer<S> {
             state.before_use(key).map_err(WriteError::Key)?;
         }
         self.frame.clear();
-        self.sealer.seal(&header, &self.payload, &mut self.frame);
+        let digest = self.sealer.seal(&header, &self.payload, &mut self.frame);
+        self.digests.push(digest);
+        let news = kind != FrameKind::Heartbeat && kind != FrameKind::Checkpoint;
+        if news && self.key.is_some() {
+            self.unsigned_us.get_or_insert(now.boot_us);
+        }
         self.sealed_us = now.boot_us;
         self.unsynced_us.get_or_insert(now.boot_us);
         let frame = std::mem::take(&mut self.frame);
@@ -495,10 +582,7 @@ impl<S: Store> Writer<S> {
         }
         // After a failed sync the kernel may call the lost pages clean: never try again as if
         // nothing had been.
-        self.store.sync().map_err(|error| WriteError::Io {
-            doing: "make the segment durable",
-            error,
-        })?;
+        self.store.sync().map_err(cannot_sync)?;
         self.unsynced_us = None;
         Ok(())
     }
@@ -507,6 +591,13 @@ impl<S: Store> Writer<S> {
 fn cannot_write(error: io::Error) -> WriteError {
     WriteError::Io {
         doing: "write to the segment",
+        error,
+    }
+}
+
+fn cannot_sync(error: io::Error) -> WriteError {
+    WriteError::Io {
+        doing: "make the segment durable",
         error,
     }
 }

@@ -201,8 +201,9 @@ impl Sealer {
     }
 
     /// Appends a frame to `out` under the next position, and erases the key that sealed it. The
-    /// header's position and payload length are set here.
-    pub fn seal(&mut self, header: &FrameHeader, payload: &[u8], out: &mut Vec<u8>) {
+    /// header's position and payload length are set here. Gives the frame's digest, the leaf
+    /// of the segment's tree.
+    pub fn seal(&mut self, header: &FrameHeader, payload: &[u8], out: &mut Vec<u8>) -> [u8; 32] {
         let payload_len =
             u32::try_from(payload.len()).expect("a payload is closed long before 4 GiB");
         let header = FrameHeader {
@@ -219,6 +220,7 @@ impl Sealer {
         header.write(tag, payload, out);
         self.chain = chain_next(self.chain, self.position, &frame, tag);
         self.position += 1;
+        frame
     }
 }
 

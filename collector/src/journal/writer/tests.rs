@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use saigen_schemas::event::{BootId, FileWritten, RecordBoot};
-use saigen_schemas::journal::seal::{EnrolmentSecret, Follower, SealCheck};
-use saigen_schemas::journal::{AuditorKey, Frame, PayloadReader};
+use saigen_schemas::journal::seal::{EnrolmentSecret, Follower, SealCheck, frame_digest};
+use saigen_schemas::journal::{AuditorKey, EndpointKey, Enrolment, Frame, PayloadReader};
 
 use super::*;
 
@@ -460,6 +460,95 @@ fn a_sealed_journal_holds_against_the_enrolment_secret_and_the_next_goes_on_afte
         }
         first += u64::try_from(frames(&disk).0.len()).unwrap();
     }
+}
+
+#[test]
+fn every_segment_is_signed_by_a_key_that_the_one_before_vouches_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = crate::keys::generate(dir.path()).unwrap();
+    let public = Enrolment::read(&std::fs::read_to_string(&made.public).unwrap()).unwrap();
+    let (state, key) = KeyState::open(&made.endpoint).unwrap();
+    let limits = Limits {
+        segment_bytes: 4000,
+        ..Limits::default()
+    };
+    let identity = Identity::Sealed(state, key);
+    let mut writer = Writer::create(Disk::roomy(), identity, recording(), limits, at(0.0)).unwrap();
+    for number in 0..200 {
+        let now = at(f64::from(number));
+        writer
+            .push(&event(b"/a", now), Urgency::Critical, now)
+            .unwrap();
+        writer.tick(now).unwrap();
+    }
+    let disk = writer.close(at(200.0)).unwrap();
+    assert!(disk.segments.len() > 3);
+    let mut key = public.public_key;
+    for (generation, segment) in (0..).zip(&disk.segments) {
+        let opening = Opening::read(&FrameHeader::read(segment).unwrap()).unwrap();
+        assert_eq!(opening.generation, Some(generation));
+        if let Some(text) = &opening.succession {
+            let succession = text.read(generation).unwrap();
+            assert!(succession.holds(made.enrolment, key));
+            key = succession.public_key;
+        } else {
+            assert_eq!(generation, 0);
+        }
+        assert_eq!(check_checkpoints(segment, key), CheckpointsEnd::Last);
+    }
+    let kept = EndpointKey::read(&std::fs::read_to_string(&made.endpoint).unwrap()).unwrap();
+    assert_eq!(kept.checkpoint.public(), key);
+}
+
+#[derive(Debug, PartialEq)]
+enum CheckpointsEnd {
+    /// The last frame of the segment is a checkpoint.
+    Last,
+    Earlier,
+}
+
+/// Checks every checkpoint of a segment against the frames before it.
+fn check_checkpoints(segment: &[u8], key: PublicKey) -> CheckpointsEnd {
+    let mut rest = segment;
+    let mut leaves = Vec::new();
+    let mut end = CheckpointsEnd::Earlier;
+    while !rest.is_empty() {
+        let frame = FrameHeader::read(rest).unwrap();
+        end = CheckpointsEnd::Earlier;
+        if frame.header.kind == FrameKind::Checkpoint {
+            let checkpoint = Checkpoint::read_frame(&frame).unwrap();
+            assert!(checkpoint.holds(key));
+            assert_eq!(checkpoint.position, frame.header.position);
+            assert_eq!(checkpoint.segment_root, merkle::root(leaves.clone()));
+            end = CheckpointsEnd::Last;
+        }
+        leaves.push(merkle::frame_leaf(&frame_digest(
+            frame.digested,
+            frame.payload,
+        )));
+        rest = &rest[frame.len()..];
+    }
+    end
+}
+
+#[test]
+fn news_are_signed_within_a_minute_and_silence_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = crate::keys::generate(dir.path()).unwrap();
+    let (state, key) = KeyState::open(&made.endpoint).unwrap();
+    let identity = Identity::Sealed(state, key);
+    let limits = Limits::default();
+    let mut writer = Writer::create(Disk::roomy(), identity, recording(), limits, at(0.0)).unwrap();
+    for second in 1..=600 {
+        writer.tick(at(f64::from(second))).unwrap();
+    }
+    let disk = writer.store;
+    let signed = kinds(&disk)
+        .into_iter()
+        .filter(|kind| *kind == FrameKind::Checkpoint)
+        .count();
+    // The opening was news once; ten minutes of heartbeats were not.
+    assert_eq!(signed, 1);
 }
 
 #[test]

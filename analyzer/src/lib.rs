@@ -9,4 +9,5 @@ pub mod evidence;
 pub mod graph;
 pub mod reference;
 pub mod replay;
+pub mod report;
 pub mod stream;

@@ -1,0 +1,26 @@
+//! The renderers: a [`Report`] as JSON, text, a timeline and a page.
+//!
+//! Each renderer is a function of the report alone. It writes to a `Write`, has no clock and
+//! reaches for nothing, so that the same report gives the same bytes.
+//!
+//! Text from evidence is shown, never obeyed: each renderer passes it through [`visible`],
+//! which turns control characters, bidi marks and what else would act on a terminal, a
+//! browser or a spreadsheet into visible escapes.
+
+mod html;
+mod json;
+mod marks;
+mod names;
+mod text;
+mod timeline;
+mod tree;
+mod visible;
+
+pub use html::write_html;
+pub use json::write_json;
+pub use text::write_text;
+pub use timeline::write_timeline;
+pub use visible::{Visible, clip};
+
+#[cfg(doc)]
+use saigen_schemas::report::Report;

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod image_hash;
 pub mod journal;
 pub mod keys;
+pub mod machine;
 pub mod namespace;
 pub mod snapshot;
 pub mod source;

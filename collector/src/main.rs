@@ -1,3 +1,7 @@
 //! The program: arguments into a call, a result into an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    saigen_collector::cli::run(std::env::args_os())
+}

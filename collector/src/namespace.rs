@@ -47,6 +47,21 @@ pub fn in_network_of<T: Send>(pid: u32, work: impl FnOnce() -> T + Send) -> io::
     })
 }
 
+/// Runs `work` with the host name of process `pid`.
+///
+/// # Errors
+/// If the process is gone or may not be looked at, or no thread can be started.
+pub fn in_names_of<T: Send>(pid: u32, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let names = File::open(format!("/proc/{pid}/ns/uts"))?;
+    in_a_thread(|| {
+        rustix::thread::move_into_link_name_space(
+            names.as_fd(),
+            Some(LinkNameSpaceType::HostNameAndNISDomainName),
+        )?;
+        Ok(work())
+    })
+}
+
 fn in_a_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     std::thread::scope(|scope| {
         std::thread::Builder::new()

@@ -12,5 +12,8 @@ pub mod journal;
 pub mod keys;
 pub mod machine;
 pub mod namespace;
+pub mod normalize;
+pub mod process_table;
+pub mod procfs;
 pub mod snapshot;
 pub mod source;

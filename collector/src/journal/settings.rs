@@ -35,6 +35,24 @@ pub enum Identity {
     Unsealed(EnrolmentId),
 }
 
+impl Identity {
+    /// The text of `enrolment.json`: by what the journal is known, for who finds the directory.
+    /// It is a label. What proves anything stands in the frames, and with the auditor.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let (enrolment, sealed) = match self {
+            Self::Sealed(state, _) => (state.enrolment(), true),
+            Self::Unsealed(enrolment) => (*enrolment, false),
+        };
+        let label = serde_json::json!({
+            "type": "saigen-journal/0",
+            "enrolment": enrolment.to_string(),
+            "sealed": sealed,
+        });
+        format!("{label}\n")
+    }
+}
+
 /// How soon an event must be durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use saigen_schemas::event::{Event, Fields, Marks, ProcessKey, Source, Text};
-use saigen_schemas::journal::{Enrolment, SourceLevel};
+use saigen_schemas::journal::SourceLevel;
 
 use super::{Scope, Unowned, take};
 use crate::clock;
@@ -60,11 +60,10 @@ impl std::error::Error for SnapshotError {}
 pub fn to_journal(path: &Path) -> Result<Taken, SnapshotError> {
     let machine = Machine::read(None).map_err(SnapshotError::Machine)?;
     let enrolment = keys::unsealed_enrolment().map_err(SnapshotError::Machine)?;
-    let store =
-        Directory::create(path, &Enrolment { enrolment }.write()).map_err(SnapshotError::Store)?;
+    let identity = Identity::Unsealed(enrolment);
+    let store = Directory::create(path, &identity.label()).map_err(SnapshotError::Store)?;
     let now = clock::now();
     let recording = recording(&machine);
-    let identity = Identity::Unsealed(enrolment);
     let mut writer = Writer::create(store, identity, recording, Limits::default(), now)
         .map_err(SnapshotError::Write)?;
     let processes = procfs::all();

@@ -9,6 +9,9 @@ use perf_event_open_sys::bindings as sys;
 /// Bytes of `perf_event_header`.
 pub const HEADER_BYTES: usize = 8;
 
+/// Kinds of namespaces that a record lists.
+pub const NAMESPACES: usize = 7;
+
 /// Bytes of the sample fields at the end of a side-band record.
 const TRAILER_BYTES: usize = 24;
 
@@ -60,12 +63,9 @@ pub enum RecordKind<'a> {
         pid: u32,
         /// The thread.
         tid: u32,
-        /// Inode of its network namespace.
-        net: u64,
-        /// Inode of its process namespace.
-        pid_ns: u64,
-        /// Inode of its mount namespace.
-        mnt: u64,
+        /// Their inodes, in the kernel's order: net, uts, ipc, pid, user, mnt, cgroup; 0 where the
+        /// kernel has none.
+        inodes: [u64; NAMESPACES],
     },
     /// A tracepoint fired: its raw record, and the user stack if that was asked for.
     Sample {
@@ -251,15 +251,17 @@ fn parse_mmap2(body: &[u8]) -> Option<Mapping<'_>> {
     })
 }
 
-/// Pairs of device and inode in the kernel's order: net, uts, ipc, pid, user, mnt, cgroup.
+/// Pairs of device and inode, after their number.
 fn parse_namespaces(body: &[u8]) -> Option<RecordKind<'_>> {
-    let inode = |at: usize| u64_at(body, 24 + at * 16);
+    let mut inodes = [0; NAMESPACES];
+    let count = usize::try_from(u64_at(body, 8)?).ok()?;
+    for (at, inode) in inodes.iter_mut().enumerate().take(count) {
+        *inode = u64_at(body, 24 + at * 16)?;
+    }
     Some(RecordKind::Namespaces {
         pid: u32_at(body, 0)?,
         tid: u32_at(body, 4)?,
-        net: inode(0)?,
-        pid_ns: inode(3)?,
-        mnt: inode(5)?,
+        inodes,
     })
 }
 

@@ -1,0 +1,407 @@
+//! From raw records to events: who did it, joined over the sources, in order of time.
+//!
+//! Raw records become [`Fact`]s as they come; a fact waits [`HOLD_US`] for what other sources tell
+//! of the same thing, and is then emitted as an event. perf's records move the process table in
+//! their own order, ahead of the facts: when a fact's turn comes, the table knows who had its pid.
+
+use crate::clock::Now;
+use crate::process_table::{Namespaces, Place, ProcessTable};
+use crate::procfs;
+use crate::source::audit::Role;
+use crate::source::audit::assemble::Assembler;
+use crate::source::fanotify::Files;
+use crate::source::perf::{Clock, Tracepoints};
+use crate::source::proc_connector::{Note, Sequences};
+use crate::source::tracefs::Field;
+use crate::source::{Batch, Feed, datagrams, perf};
+use fact::{Detail, Fact, Who};
+use flows::{Flows, StateFields};
+use ledger::Ledger;
+use saigen_schemas::event::{BootId, Event, ProcessKey, Source, Touch};
+use sorter::Sorter;
+use starts::Starts;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+mod audit;
+mod emit;
+mod emit_start;
+pub mod fact;
+mod files;
+mod flows;
+pub mod ledger;
+mod notes;
+mod sessions;
+mod sideband;
+mod sorter;
+mod stack;
+mod starts;
+
+/// How long a fact waits for its partners in other sources, microseconds: two rounds of draining
+/// and audit's own queue.
+pub const HOLD_US: u64 = 400_000;
+
+/// Pairs of program and mapped file that are remembered as told. Beyond, they are told again.
+const MAPPED_MAX: usize = 65_536;
+
+/// What is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All processes.
+    System,
+    /// The command's processes alone.
+    Tree,
+}
+
+/// Where a start's arguments come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArgsFrom {
+    /// Audit copies them.
+    Audit,
+    /// perf copies the new stack; `/proc` is read where that is not enough.
+    Stack,
+}
+
+/// What the normalizer needs to know before the first record.
+#[derive(Debug)]
+pub struct Settings {
+    /// What is recorded.
+    pub scope: Scope,
+    /// Where arguments come from.
+    pub args_from: ArgsFrom,
+    /// How we take part in audit, if at all.
+    pub audit: Option<Role>,
+    /// The clock of perf's records.
+    pub perf_clock: Clock,
+    /// The layouts of perf's tracepoints.
+    pub tracepoints: Tracepoints,
+    /// The host's name.
+    pub host: Vec<u8>,
+    /// This boot.
+    pub boot: BootId,
+}
+
+/// Where events go.
+pub type Sink<'s> = &'s mut dyn FnMut(&Event<'_>);
+
+/// Turns batches into events.
+#[derive(Debug)]
+pub struct Normalizer {
+    settings: Settings,
+    clocks: Now,
+    own_pid: u32,
+    table: ProcessTable,
+    sorter: Sorter,
+    exec: Option<ExecFields>,
+    exit: Option<ExitFields>,
+    states: Option<StateFields>,
+    assembler: Assembler,
+    sequences: Sequences,
+    starts: Starts,
+    flows: Flows,
+    files: Option<Files>,
+    /// Exit codes by pid, with the time of their note.
+    codes: HashMap<u32, (u64, u32)>,
+    /// The order in which [`Self::codes`] are forgotten.
+    code_order: VecDeque<(u64, u32)>,
+    /// Processes between an exec's first record and its last, with what was mapped first.
+    starting: HashMap<u32, Option<Image>>,
+    mapped: HashSet<u64>,
+    /// Reaches into processes, with the time of the last.
+    touches: HashMap<(Option<ProcessKey>, ProcessKey, Touch), u64>,
+    own_namespaces: Namespaces,
+    waiting: BinaryHeap<Reverse<Queued>>,
+    queued: u64,
+    marks: Vec<u8>,
+    /// What was counted and lost.
+    pub ledger: Ledger,
+}
+
+/// A program as it was mapped.
+#[derive(Debug, Clone)]
+struct Image {
+    path: Arc<[u8]>,
+    id: (u64, u64),
+}
+
+/// The fields of `sched:sched_process_exec`.
+#[derive(Debug)]
+struct ExecFields {
+    id: u16,
+    filename: Field,
+}
+
+/// The fields of `sched:sched_process_exit`.
+#[derive(Debug)]
+struct ExitFields {
+    id: u16,
+    /// Whether the last thread ended; older kernels do not say.
+    group_dead: Option<Field>,
+}
+
+/// A fact in its place in the queue: by time, then as it came.
+#[derive(Debug)]
+struct Queued {
+    due_us: u64,
+    number: u64,
+    fact: Fact,
+}
+
+impl PartialEq for Queued {
+    fn eq(&self, other: &Self) -> bool {
+        (self.due_us, self.number) == (other.due_us, other.number)
+    }
+}
+
+impl Eq for Queued {}
+
+impl PartialOrd for Queued {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Queued {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.due_us, self.number).cmp(&(other.due_us, other.number))
+    }
+}
+
+impl Normalizer {
+    /// A normalizer that knows the processes which stand now. Call it after the sources were
+    /// enabled, so that no process is in neither.
+    #[must_use]
+    pub fn new(settings: Settings, files: Option<Files>, clocks: Now) -> Normalizer {
+        let own_pid = std::process::id();
+        let mut table = ProcessTable::default();
+        let standing = procfs::all();
+        let own_namespaces = standing
+            .iter()
+            .find(|process| process.pid == own_pid)
+            .map(|process| process.namespaces)
+            .unwrap_or_default();
+        table.stand(standing, own_pid);
+        let points = &settings.tracepoints;
+        let exec = points.exec.as_ref().and_then(|point| {
+            Some(ExecFields {
+                id: point.id,
+                filename: point.field("filename")?,
+            })
+        });
+        let exit = points.exit.as_ref().map(|point| ExitFields {
+            id: point.id,
+            group_dead: point.field("group_dead"),
+        });
+        let states = points.socket.as_ref().and_then(StateFields::of);
+        Normalizer {
+            settings,
+            clocks,
+            own_pid,
+            table,
+            sorter: Sorter::default(),
+            exec,
+            exit,
+            states,
+            assembler: Assembler::default(),
+            sequences: Sequences::default(),
+            starts: Starts::default(),
+            flows: Flows::default(),
+            files,
+            codes: HashMap::new(),
+            code_order: VecDeque::new(),
+            starting: HashMap::new(),
+            mapped: HashSet::new(),
+            touches: HashMap::new(),
+            own_namespaces,
+            waiting: BinaryHeap::new(),
+            queued: 0,
+            marks: Vec::new(),
+            ledger: Ledger::new(clocks.boot_us),
+        }
+    }
+
+    /// Takes what was drained from one source.
+    pub fn batch(&mut self, batch: &Batch) {
+        if batch.overruns > 0 {
+            self.ledger.overrun(batch.feed, batch.overruns);
+        }
+        match batch.feed {
+            Feed::Perf => {
+                for record in perf::record::records(&batch.bytes) {
+                    match perf::record::Record::parse(record) {
+                        Some(parsed) => self.sorter.push(parsed.stamp.time_ns, record),
+                        None => self.ledger.lost(Feed::Perf, 1),
+                    }
+                }
+            }
+            Feed::Audit => {
+                for datagram in datagrams(&batch.bytes) {
+                    if let Some(event) = self.assembler.push(datagram, batch.drained_us) {
+                        self.audit_event(event);
+                    }
+                }
+            }
+            Feed::ProcConnector => {
+                for note in datagrams(&batch.bytes).filter_map(Note::parse) {
+                    self.note(&note);
+                }
+            }
+            Feed::Fanotify => self.file_batch(batch),
+            Feed::SockDiag => {}
+        }
+    }
+
+    /// A round of draining ended that began when the clocks stood so. What is complete by now is
+    /// emitted.
+    pub fn round(&mut self, began: Now, sink: Sink<'_>) {
+        self.clocks = began;
+        let began_ns = self.perf_ns(began);
+        let mut sorter = std::mem::take(&mut self.sorter);
+        sorter.round(began_ns, |record| self.perf_record(record));
+        self.sorter = sorter;
+        while let Some(event) = self.assembler.overdue(began.boot_us) {
+            self.audit_event(event);
+        }
+        self.emit_until(began.boot_us.saturating_sub(HOLD_US), sink);
+        self.table.forget(began.boot_us.saturating_sub(HOLD_US));
+        self.forget_codes(began.boot_us);
+    }
+
+    /// Emits everything that waits: no batch will come after this.
+    pub fn finish(&mut self, now: Now, sink: Sink<'_>) {
+        self.clocks = now;
+        let mut sorter = std::mem::take(&mut self.sorter);
+        sorter.finish(|record| self.perf_record(record));
+        while let Some(event) = self.assembler.rest() {
+            self.audit_event(event);
+        }
+        for (who, flow) in self.flows.unfinished() {
+            self.push(now.boot_us, Source::Perf, who, Detail::Flow(flow));
+        }
+        self.emit_until(u64::MAX, sink);
+    }
+
+    /// How many processes of the tree are alive, by what has been read so far.
+    #[must_use]
+    pub fn tree_alive(&self) -> usize {
+        self.table.tree_alive()
+    }
+
+    /// Facts that wait for their turn.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len() + self.sorter.waiting()
+    }
+
+    /// The processes, for what else names them.
+    #[must_use]
+    pub fn table(&self) -> &ProcessTable {
+        &self.table
+    }
+
+    /// The watched files, to follow their mounts.
+    pub fn files_mut(&mut self) -> Option<&mut Files> {
+        self.files.as_mut()
+    }
+
+    /// Counts of audit, for the ledger: serials that never came, and the kernel's own counter.
+    #[must_use]
+    pub fn audit_losses(&self) -> (u64, Option<u32>) {
+        (
+            self.assembler
+                .missing_serials
+                .saturating_add(self.assembler.unread),
+            self.assembler.kernel_lost,
+        )
+    }
+
+    fn perf_ns(&self, clocks: Now) -> u64 {
+        match self.settings.perf_clock {
+            Clock::Boot => clocks.boot_us.saturating_mul(1_000),
+            Clock::Monotonic => clocks.monotonic_us.saturating_mul(1_000),
+        }
+    }
+
+    fn perf_us(&self, time_ns: u64) -> u64 {
+        match self.settings.perf_clock {
+            Clock::Boot => time_ns / 1_000,
+            Clock::Monotonic => self.boot_us_of_monotonic(time_ns),
+        }
+    }
+
+    fn boot_us_of_monotonic(&self, ns: u64) -> u64 {
+        (ns / 1_000).saturating_add(self.clocks.slept_us())
+    }
+
+    fn boot_us_of_wall(&self, wall_us: i64) -> u64 {
+        u64::try_from(wall_us.saturating_sub(self.clocks.offset_us())).unwrap_or(0)
+    }
+
+    fn push(&mut self, at_us: u64, source: Source, who: Who, detail: Detail) {
+        self.push_due(
+            at_us,
+            Fact {
+                at_us,
+                source,
+                who,
+                detail,
+            },
+        );
+    }
+
+    /// Puts a fact into the queue at another place than its own time.
+    fn push_due(&mut self, due_us: u64, fact: Fact) {
+        self.queued += 1;
+        self.waiting.push(Reverse(Queued {
+            due_us,
+            number: self.queued,
+            fact,
+        }));
+    }
+
+    fn emit_until(&mut self, horizon_us: u64, sink: Sink<'_>) {
+        while let Some(Reverse(first)) = self.waiting.peek() {
+            if first.due_us > horizon_us {
+                break;
+            }
+            let Some(Reverse(queued)) = self.waiting.pop() else {
+                break;
+            };
+            self.emit(queued.fact, sink);
+        }
+    }
+
+    fn forget_codes(&mut self, now_us: u64) {
+        while let Some(&(at_us, pid)) = self.code_order.front() {
+            if at_us.saturating_add(10_000_000) > now_us {
+                break;
+            }
+            self.code_order.pop_front();
+            if self
+                .codes
+                .get(&pid)
+                .is_some_and(|(code_us, _)| *code_us == at_us)
+            {
+                self.codes.remove(&pid);
+            }
+        }
+    }
+
+    /// Whether a process is to be recorded.
+    fn wanted(&self, place: Place) -> Wanted {
+        match (self.settings.scope, place) {
+            (_, Place::Recorder) | (Scope::Tree, Place::Outside) => Wanted::No,
+            (Scope::System, Place::Outside | Place::Tree) | (Scope::Tree, Place::Tree) => {
+                Wanted::Yes
+            }
+        }
+    }
+}
+
+/// Whether something is to be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Yes,
+    No,
+}

@@ -1,0 +1,226 @@
+//! perf's records: they move the process table, and give forks, starts, ends and connections.
+
+use super::fact::{Detail, Start, Who};
+use super::{Image, MAPPED_MAX, Normalizer, stack};
+use crate::source::Feed;
+use crate::source::native::u16_at;
+use crate::source::perf::record::{CommWhy, Mapping, NAMESPACES, Record, RecordKind, Stamp, Task};
+use saigen_schemas::event::{Namespace, Source, SourceState};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+/// perf's order of namespaces.
+const NAMESPACE_ORDER: [Namespace; NAMESPACES] = [
+    Namespace::Net,
+    Namespace::Uts,
+    Namespace::Ipc,
+    Namespace::Pid,
+    Namespace::User,
+    Namespace::Mount,
+    Namespace::Cgroup,
+];
+
+/// `PERF_BPF_EVENT_PROG_LOAD` and `PERF_BPF_EVENT_PROG_UNLOAD`.
+const BPF_LOADED: u16 = 1;
+const BPF_UNLOADED: u16 = 2;
+
+impl Normalizer {
+    pub(super) fn perf_record(&mut self, bytes: &[u8]) {
+        let Some(record) = Record::parse(bytes) else {
+            return;
+        };
+        let at_us = self.perf_us(record.stamp.time_ns);
+        match record.kind {
+            RecordKind::Fork(task) => self.forked(task, at_us),
+            RecordKind::Exit(task) => {
+                let told_by_tracepoint = self
+                    .exit
+                    .as_ref()
+                    .is_some_and(|exit| exit.group_dead.is_some());
+                if task.pid == task.tid && !told_by_tracepoint {
+                    self.exited(task.pid, at_us);
+                }
+            }
+            RecordKind::Comm {
+                pid,
+                why: CommWhy::Exec,
+                ..
+            } => {
+                self.starting.insert(pid, None);
+            }
+            RecordKind::Comm {
+                why: CommWhy::Renamed,
+                ..
+            }
+            | RecordKind::Other(_) => {}
+            RecordKind::Mmap(mapping) => self.mapped(&mapping, at_us),
+            RecordKind::Namespaces { pid, tid, inodes } => {
+                if pid == tid {
+                    self.namespaces(pid, inodes, at_us);
+                }
+            }
+            RecordKind::Sample { raw, stack } => self.sampled(record.stamp, raw, stack, at_us),
+            RecordKind::Bpf { what, id, tag } => {
+                let state = match what {
+                    BPF_LOADED => SourceState::Up,
+                    BPF_UNLOADED => SourceState::Down,
+                    _ => return,
+                };
+                let who = Who::Pid(record.stamp.pid);
+                self.push(
+                    at_us,
+                    Source::Perf,
+                    who,
+                    Detail::Bpf {
+                        id: u64::from(id),
+                        tag,
+                        state,
+                    },
+                );
+            }
+            RecordKind::Lost(count) => self.ledger.lost(Feed::Perf, count),
+        }
+    }
+
+    fn forked(&mut self, task: Task, at_us: u64) {
+        // A thread is no process of its own.
+        if task.pid != task.tid {
+            return;
+        }
+        let key = self.table.fork(task.pid, task.ppid, at_us);
+        let Some(parent) = self.table.get(key).and_then(|process| process.parent) else {
+            return;
+        };
+        self.push(at_us, Source::Perf, Who::Key(key), Detail::Fork { parent });
+    }
+
+    fn exited(&mut self, pid: u32, at_us: u64) {
+        self.starting.remove(&pid);
+        if let Some(key) = self.table.exit(pid, at_us) {
+            self.push(at_us, Source::Perf, Who::Key(key), Detail::Exit);
+        }
+    }
+
+    fn mapped(&mut self, mapping: &Mapping<'_>, at_us: u64) {
+        // Only files: no anonymous memory, no vdso, no shared memory.
+        let is_file = mapping.path.starts_with(b"/")
+            && ![&b"//"[..], b"/SYSV", b"/dev/zero"]
+                .iter()
+                .any(|other| mapping.path.starts_with(other));
+        if !is_file {
+            return;
+        }
+        let id = (mapping.dev, mapping.inode);
+        let program = match self.starting.get_mut(&mapping.pid) {
+            Some(first @ None) => {
+                // The kernel maps the program itself before anything else.
+                *first = Some(Image {
+                    path: Arc::from(mapping.path),
+                    id,
+                });
+                return;
+            }
+            Some(Some(image)) => image.id,
+            None => match self.table.find(mapping.pid, at_us) {
+                Some(process) => process.image_id,
+                None => return,
+            },
+        };
+        if program == id {
+            return;
+        }
+        // Each program's libraries are told once: what is new to it stands out, what is not is noise.
+        let mut pair = DefaultHasher::new();
+        (program, id, mapping.generation).hash(&mut pair);
+        if self.mapped.len() >= MAPPED_MAX {
+            self.mapped.clear();
+        }
+        if self.mapped.insert(pair.finish()) {
+            let detail = Detail::Mapped {
+                path: Arc::from(mapping.path),
+                id,
+            };
+            self.push(at_us, Source::Perf, Who::Pid(mapping.pid), detail);
+        }
+    }
+
+    fn namespaces(&mut self, pid: u32, inodes: [u64; NAMESPACES], at_us: u64) {
+        let Some(process) = self.table.alive_mut(pid) else {
+            return;
+        };
+        let before = std::mem::replace(&mut process.namespaces, inodes);
+        let who = Who::Key(process.key);
+        for ((namespace, old), new) in NAMESPACE_ORDER.into_iter().zip(before).zip(inodes) {
+            if old != 0 && new != 0 && old != new {
+                self.push(
+                    at_us,
+                    Source::Perf,
+                    who,
+                    Detail::Namespace {
+                        namespace,
+                        inode: new,
+                    },
+                );
+            }
+        }
+    }
+
+    fn sampled(&mut self, stamp: Stamp, raw: &[u8], user_stack: Option<(u64, &[u8])>, at_us: u64) {
+        let Some(id) = u16_at(raw, 0) else { return };
+        if let Some(exec) = self.exec.as_ref().filter(|exec| exec.id == id) {
+            let asked = exec.filename.text(raw).unwrap_or_default().to_vec();
+            let args = user_stack.and_then(|(pointer, bytes)| stack::arguments(pointer, bytes));
+            self.started(stamp.pid, asked, args, at_us);
+        } else if let Some(exit) = self.exit.as_ref().filter(|exit| exit.id == id) {
+            if exit
+                .group_dead
+                .and_then(|field| field.number(raw))
+                .is_some_and(|dead| dead != 0)
+            {
+                self.exited(stamp.pid, at_us);
+            }
+        } else if let Some(states) = self.states.as_ref().filter(|states| states.id() == id)
+            && let Some(change) = states.read(raw)
+        {
+            let caller = self
+                .table
+                .find(stamp.pid, at_us)
+                .map_or(Who::Nobody, |process| Who::Key(process.key));
+            if let Some((who, flow)) = self.flows.change(&change, stamp.pid, caller, at_us) {
+                self.push(at_us, Source::Perf, who, Detail::Flow(flow));
+            }
+        }
+    }
+
+    fn started(
+        &mut self,
+        pid: u32,
+        asked: Vec<u8>,
+        stack: Option<super::fact::StackArgs>,
+        at_us: u64,
+    ) {
+        let key = self.table.key(pid, at_us);
+        let image = self.starting.remove(&pid).flatten();
+        let (path, id) = image.map_or((Arc::from(&b""[..]), (0, 0)), |image| {
+            (image.path, image.id)
+        });
+        if let Some(process) = self.table.get_mut(key) {
+            process.image = if path.is_empty() {
+                Arc::from(&asked[..])
+            } else {
+                Arc::clone(&path)
+            };
+            process.image_id = id;
+        }
+        let start = Start {
+            at_us,
+            asked,
+            image: path,
+            image_id: id,
+            stack,
+            ..Start::default()
+        };
+        self.starts.by_perf(pid, start);
+        self.push(at_us, Source::Joined, Who::Pid(pid), Detail::Start);
+    }
+}

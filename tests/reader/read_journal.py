@@ -1,0 +1,261 @@
+#!/usr/bin/env python3
+"""A second reader of Saigen's journal, written from docs/JOURNAL.md alone, without a line of the first.
+
+    read_journal.py JOURNAL_DIR [--key auditor.key | --public enrolment.pub] [--events]
+
+Checks checksums, chain, positions, tags (--key) or signatures (--public), and the root over every frame's
+events; prints one JSON line of counts, or the events (--events). Needs: zstandard, blake3, cryptography.
+"""
+import argparse, ipaddress, json, pathlib, re, struct, sys, zlib
+
+import zstandard
+from blake3 import blake3
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+HEADER = struct.Struct("<II4sBBHQQIII16sQqqqQQ")
+
+
+def domain(name, *parts):
+    joined = b"".join(struct.pack("<Q", len(part)) + part for part in parts)
+    return blake3(joined, derive_key_context="saigen journal v0 " + name).digest()
+
+
+def derive(name, key):
+    return blake3(key, derive_key_context="saigen journal v0 " + name).digest()
+
+
+def root_of(leaves):
+    while len(leaves) > 1:
+        pairs = [leaves[i:i + 2] for i in range(0, len(leaves), 2)]
+        leaves = [blake3(b"\x01" + p[0] + p[1]).digest() if len(p) == 2 else p[0] for p in pairs]
+    return leaves[0]
+
+
+class Cursor:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def bytes(self, count):
+        if self.at + count > len(self.data):
+            raise ValueError(f"payload is cut at byte {self.at}")
+        self.at += count
+        return self.data[self.at - count:self.at]
+
+    def varint(self):
+        value = shift = 0
+        while True:
+            byte = self.bytes(1)[0]
+            value |= (byte & 0x7f) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    def column(self, count):
+        form = self.bytes(1)[0]
+        if form == 0:
+            return [0] * count
+        if form == 1:
+            return [self.varint()] * count
+        if form == 2:
+            return [self.varint() for _ in range(count)]
+        if form == 3:
+            cells, before = [], 0
+            for _ in range(count):
+                before = (before + signed(self.varint())) % 2 ** 64
+                cells.append(before)
+            return cells
+        low, middle, high = (self.bytes(count) for _ in range(3))
+        cells = [a | b << 8 | c << 16 for a, b, c in zip(low, middle, high)]
+        return [self.varint() if cell == 0xffffff else cell for cell in cells]
+
+
+def signed(value):
+    return (value >> 1) ^ -(value & 1)
+
+
+def varint(value):
+    out = bytearray()
+    while value > 0x7f:
+        out.append(value & 0x7f | 0x80)
+        value >>= 7
+    return bytes(out + bytes([value]))
+
+
+def zigzag(value):
+    return value << 1 if value >= 0 else (-value << 1) - 1
+
+
+class References:
+    """0 is none, 1 the next entry that was not used before, else the entry's number and 2."""
+    def __init__(self, entries):
+        self.entries, self.next = entries, 0
+
+    def resolve(self, cells):
+        out = []
+        for cell in cells:
+            if cell == 1:
+                self.next += 1
+            out.append(None if cell == 0 else self.entries[self.next - 1 if cell == 1 else cell - 2])
+        return out
+
+
+def text(value):
+    return varint(len(value)) + value
+
+
+def process(key):
+    return varint(key[0]) + varint(key[1]) + (b"\x01" + key[2] if key[2] else b"\x00")
+
+
+def load_kinds():
+    """Names and types of fields from the table in docs/EVENTS.md's source: code, name, fields."""
+    source = (pathlib.Path(__file__).parents[2] / "schemas/src/event/kinds.rs").read_text()
+    table = source[source.index("kinds! { 'a"):]
+    kinds = {}
+    for code, name, body in re.findall(r'(\d+) "([\w.]+)" \w+(?:<\'a>)? \{\n(.*?)\n    \}', table, re.S):
+        kinds[int(code)] = (name, re.findall(r"^        (\w+): ([^\n]+?),$", body, re.M))
+    return kinds
+
+
+def column_class(kind):
+    if kind == "ProcessKey":
+        return "process"
+    return "text" if kind in ("Text<'a>", "Args<'a>", "IpAddr", "Hash32", "Guid") else "number"
+
+
+def read_events(payload, raw_len, count, kinds):
+    raw = zstandard.ZstdDecompressor().decompress(payload, max_output_size=raw_len)
+    assert len(raw) == raw_len, "payload is not as long as the header says"
+    c = Cursor(raw)
+    salt, base, offset = c.bytes(16), signed(c.varint()), signed(c.varint())
+    total = c.varint()
+    shared, suffix, texts, before = c.column(total), c.column(total), [], b""
+    for common, length in zip(shared, suffix):
+        before = before[:common] + c.bytes(length)
+        texts.append(before)
+    total = c.varint()
+    pids, starts, guids = c.column(total), c.column(total), c.column(total)
+    processes = [(pid, start, c.bytes(16) if guid else None) for pid, start, guid in zip(pids, starts, guids)]
+    refs = {"text": References(texts), "process": References(processes)}
+    code, wall, boot, recorded, source = (c.column(count) for _ in range(5))
+    actor = refs["process"].resolve(c.column(count))
+    host, boot_id, marks, extra = (refs["text"].resolve(c.column(count)) for _ in range(4))
+    columns = {}
+    for number in sorted(set(code)):
+        present = code.count(number)
+        columns[number] = []
+        for field, kind in kinds[number][1]:
+            cells, of = c.column(present), column_class(kind)
+            columns[number].append(iter(cells if of == "number" else refs[of].resolve(cells)))
+    assert c.at == len(raw), "bytes are left after the last column"
+    now, events, leaves = base, [], []
+    salts = blake3(salt).digest(length=16 * count)
+    for j in range(count):
+        now += signed(wall[j])
+        boot_us = now - offset - signed(boot[j] - 1) if boot[j] else None
+        recorded_us = now + signed(recorded[j] - 1) if recorded[j] else None
+        row = varint(code[j]) + varint(zigzag(now))
+        row += b"\x00" if boot_us is None else b"\x01" + varint(boot_us)
+        row += b"\x00" if recorded_us is None else b"\x01" + varint(zigzag(recorded_us))
+        row += varint(source[j]) + (b"\x01" + process(actor[j]) if actor[j] else b"\x00")
+        row += b"".join(text(value or b"") for value in (host[j], boot_id[j], marks[j], extra[j]))
+        event = {"kind": kinds[code[j]][0], "wall_us": now, "pid": actor[j] and actor[j][0]}
+        for place, (field, kind) in enumerate(kinds[code[j]][1], 1):
+            value = next(columns[code[j]][place - 1])
+            of = column_class(kind)
+            if value is None or (of == "number" and value == 0):
+                continue
+            value = value - 1 if of == "number" else value
+            row += varint(place) + {"number": varint, "text": text, "process": process}[of](value)
+            event[field] = show(kind, value)
+        leaves.append(blake3(b"\x00" + salts[16 * j:16 * j + 16] + struct.pack("<I", j) + row + b"\x00").digest())
+        events.append(event)
+    return events, root_of(leaves)
+
+
+def show(kind, value):
+    if kind == "Args<'a>":
+        return [part.decode("utf-8", "replace") for part in value.removesuffix(b"\0").split(b"\0")] if value else []
+    if kind == "IpAddr":
+        return str(ipaddress.ip_address(value))
+    if kind == "ProcessKey":
+        return {"pid": value[0], "start_us": value[1]}
+    if kind in ("Hash32", "Guid"):
+        return value.hex()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return signed(value) if kind == "i64" else value
+
+
+def verify_key(public, message, signature):
+    Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("journal", type=pathlib.Path)
+    parser.add_argument("--key", type=pathlib.Path)
+    parser.add_argument("--public", type=pathlib.Path)
+    parser.add_argument("--events", action="store_true")
+    args = parser.parse_args()
+    kinds, counts = load_kinds(), {"frames": 0, "events": 0, "tags": 0, "signatures": 0, "closed": False}
+    key = position = chain = seq = None
+    public = bytes.fromhex(json.loads(args.public.read_text())["public_key"]) if args.public else None
+    for path in sorted(args.journal.glob("????????.saj")):
+        data, at, digests = path.read_bytes(), 0, []
+        while at < len(data):
+            fields = HEADER.unpack_from(data, at)
+            magic, content, signature, version, code, _, here, first_seq, events, size, raw_len, *_ = fields
+            assert (magic, signature, version) == (0x184d2a5e, b"SAJ\0", 0), f"{path.name} at {at}: no frame"
+            head = data[at:at + content + 8]
+            payload = data[at + content + 8:at + content + 8 + size]
+            assert zlib.crc32(head[:-4] + payload) == struct.unpack("<I", head[-4:])[0], f"{path.name} at {at}: checksum"
+            digested, tag = head[:-20], head[-20:-4]
+            if position is None:
+                opening = json.loads(zstandard.ZstdDecompressor().decompress(payload, max_output_size=1 << 18))
+                enrolment, position, seq = bytes.fromhex(opening["enrolment"]), here, first_seq
+                chain = domain("chain start", enrolment)
+                if args.key:
+                    key = derive("first frame key", bytes.fromhex(json.loads(args.key.read_text())["secret"]))
+                    for _ in range(position):
+                        key = derive("next frame key", key)
+            assert here == position and first_seq == seq, f"{path.name} at {at}: position {here}, {position} expected"
+            digest = domain("frame", digested, domain("payload", payload))
+            number = struct.pack("<Q", position)
+            if key:
+                assert blake3(chain + number + digest, key=key).digest()[:16] == tag, f"{path.name} at {at}: tag"
+                key, counts["tags"] = derive("next frame key", key), counts["tags"] + 1
+            if code == 1:
+                opening = json.loads(zstandard.ZstdDecompressor().decompress(payload, max_output_size=1 << 18))
+                assert opening["chain"] == chain.hex(), f"{path.name}: chain before the segment"
+                if public and "succession" in opening:
+                    step = opening["succession"]
+                    new = bytes.fromhex(step["public_key"])
+                    message = b"saigen succes v0" + enrolment + struct.pack("<I", opening["generation"]) + new
+                    verify_key(public, message, bytes.fromhex(step["signature"]))
+                    public = new
+            if code == 9:
+                check = zstandard.ZstdDecompressor().decompress(payload, max_output_size=232)
+                assert check[56:88] == chain, f"{path.name} at {at}: chain of the checkpoint"
+                assert check[88:120] == root_of([blake3(b"\x00" + d).digest() for d in digests]), "root of the segment"
+                if public:
+                    verify_key(public, check[:168], check[168:])
+                    counts["signatures"] += 1
+            if events:
+                read, root = read_events(payload, raw_len, events, kinds)
+                assert root == digested[108:140], f"{path.name} at {at}: root of the events"
+                counts["events"] += len(read)
+                if args.events:
+                    for event in read:
+                        print(json.dumps(event))
+            chain = domain("chain", chain, number, digest, tag)
+            digests.append(digest)
+            counts["frames"] += 1
+            counts["closed"] = code == 10 or (code == 9 and counts["closed"])
+            position, seq, at = position + 1, seq + events, at + content + 8 + size
+    if not args.events:
+        print(json.dumps(counts))
+
+
+if __name__ == "__main__":
+    main()

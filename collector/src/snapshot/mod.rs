@@ -59,6 +59,8 @@ pub fn take(
     }
     match std::fs::read("/proc/modules") {
         Ok(modules) => tell_modules(&modules, &mut |kind| emit(None, kind)),
+        // A kernel that is built without modules has none.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => missed.push(format!("modules: {error}")),
     }
     let holders = sockets::holders(scope.processes.iter().map(|process| process.pid));

@@ -25,7 +25,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::OpenTreeFlags;
 
 pub use mounts::{Device, Mount};
-pub use naming::{Alive, FileRecord, FileStatus, Named, Seen};
+pub use naming::{FileRecord, FileStatus, Named, Seen};
 pub use queue::Queue;
 pub use wire::Malformed;
 
@@ -75,18 +75,20 @@ pub enum Executions {
 }
 
 /// What this kernel's fanotify gives, best first.
+///
+/// A descriptor of the process (`FAN_REPORT_PIDFD`) is not asked for: each event would hold one of
+/// our descriptors from its draining to its naming, and a burst would leave none for anything
+/// else. Who a process number meant is told by the records of forks and exits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rung {
-    /// Directory, name and file; renames whole; a descriptor of the process (Linux 5.17).
+    /// Directory, name and file; renames whole (Linux 5.17).
     Whole,
-    /// The same without a descriptor of the process.
-    WithoutProcess,
     /// Directory and name; the two ends of a rename apart (Linux 5.9).
     NamesOnly,
 }
 
 impl Rung {
-    const ALL: [Self; 3] = [Self::Whole, Self::WithoutProcess, Self::NamesOnly];
+    const ALL: [Self; 2] = [Self::Whole, Self::NamesOnly];
 
     fn flags(self) -> u32 {
         let base = libc::FAN_CLASS_NOTIF
@@ -95,15 +97,14 @@ impl Rung {
             | libc::FAN_UNLIMITED_QUEUE
             | libc::FAN_UNLIMITED_MARKS;
         base | match self {
-            Self::Whole => libc::FAN_REPORT_DFID_NAME_TARGET | libc::FAN_REPORT_PIDFD,
-            Self::WithoutProcess => libc::FAN_REPORT_DFID_NAME_TARGET,
+            Self::Whole => libc::FAN_REPORT_DFID_NAME_TARGET,
             Self::NamesOnly => libc::FAN_REPORT_DFID_NAME | libc::FAN_REPORT_FID,
         }
     }
 
     fn renames(self) -> u64 {
         match self {
-            Self::Whole | Self::WithoutProcess => libc::FAN_RENAME,
+            Self::Whole => libc::FAN_RENAME,
             Self::NamesOnly => libc::FAN_MOVED_FROM | libc::FAN_MOVED_TO,
         }
     }

@@ -1,14 +1,14 @@
 //! Naming: events to records that say which file, and under which name.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, StatxFlags};
 
 use super::mounts::{View, join};
 use super::paths::{Dir, Directories, Filesystem};
 use super::wire::{self, FileId, Malformed, Place, WireEvent};
-use super::{Files, identity_key, mark_opens, sys};
+use super::{Files, identity_key, mark_opens};
 use crate::source::Batch;
 
 /// How deep a chain of vanished directories is followed.
@@ -54,17 +54,6 @@ impl Seen {
     }
 }
 
-/// Whether the process was there when its event was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Alive {
-    /// It was: its number is still its own.
-    Yes,
-    /// It had ended: its number may be another's by now.
-    Gone,
-    /// The kernel does not say.
-    Unknown,
-}
-
 /// One thing that happened to a file.
 #[derive(Debug, Clone, Copy)]
 pub struct FileRecord<'a> {
@@ -72,8 +61,6 @@ pub struct FileRecord<'a> {
     pub boot_us: u64,
     /// The process, in our PID namespace; 0 for the kernel or a process that we cannot number.
     pub pid: u32,
-    /// Whether that process was still there.
-    pub alive: Alive,
     /// What happened.
     pub seen: Seen,
     /// Where, as the recorded processes see it; for a rename, where it was. None: the
@@ -130,7 +117,6 @@ impl Files {
                     break;
                 }
             };
-            let process = event.pidfd.map(sys::own);
             if event.mask & libc::FAN_Q_OVERFLOW != 0 {
                 named.overflows += 1;
                 self.directories.clear();
@@ -140,8 +126,7 @@ impl Files {
                 continue;
             }
             let later = events.clone();
-            if let Some(record) = self.record(&event, batch.drained_us, process, later, &mut paths)
-            {
+            if let Some(record) = self.record(&event, batch.drained_us, later, &mut paths) {
                 each(&record);
                 named.records += 1;
             }
@@ -155,7 +140,6 @@ impl Files {
         &mut self,
         event: &WireEvent<'_>,
         boot_us: u64,
-        process: Option<Option<OwnedFd>>,
         later: wire::Events<'_>,
         paths: &'a mut Paths,
     ) -> Option<FileRecord<'a>> {
@@ -192,11 +176,6 @@ impl Files {
         Some(FileRecord {
             boot_us,
             pid: u32::try_from(event.pid).unwrap_or(0),
-            alive: match process {
-                Some(Some(_)) => Alive::Yes,
-                Some(None) => Alive::Gone,
-                None => Alive::Unknown,
-            },
             seen: Seen(event.mask),
             path: named.then_some(paths.first.as_slice()),
             to: is.map(|_| paths.second.as_slice()),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
-use super::{sys, wire};
+use super::wire;
 use crate::source::{Batch, Drained, Feed, Source, SourceError};
 
 /// Room that the longest event needs: three names of 255 bytes, four handles of 128, their
@@ -58,10 +58,7 @@ impl Queue {
         while rustix::io::ioctl_fionread(&self.group)? > self.waiting_bytes_max / 2 {
             scratch.clear();
             let drained = self.fill(&mut scratch)?;
-            for event in wire::events(&scratch).flatten() {
-                drop(event.pidfd.map(sys::own));
-                lost += 1;
-            }
+            lost += wire::events(&scratch).fold(0, |count, _| count + 1);
             if drained == Drained::Empty {
                 break;
             }

@@ -153,13 +153,3 @@ pub fn fsid(fd: BorrowedFd<'_>) -> io::Result<u64> {
     let bytes = unsafe { std::mem::transmute::<libc::fsid_t, [u8; 8]>(fsid) };
     Ok(u64::from_ne_bytes(bytes))
 }
-
-/// Takes over a descriptor that came inside an event.
-pub fn own(fd: i32) -> Option<OwnedFd> {
-    if fd < 0 {
-        return None;
-    }
-    // SAFETY: fanotify(7) hands the descriptor in a pidfd record to the reader of the event;
-    // each event is parsed to an owner once.
-    Some(unsafe { OwnedFd::from_raw_fd(fd) })
-}

@@ -33,8 +33,6 @@ pub struct WireEvent<'a> {
     pub mask: u64,
     /// The process that did it, in our PID namespace; 0 if it has no number there.
     pub pid: i32,
-    /// A descriptor of that process that we own now, or why there is none (`FAN_NOPIDFD`, `FAN_EPIDFD`).
-    pub pidfd: Option<i32>,
     /// The thing that it happened to.
     pub object: Option<FileId<'a>>,
     /// The directory and name where it happened.
@@ -199,13 +197,6 @@ fn parse_information<'a>(
         }
         libc::FAN_EVENT_INFO_TYPE_OLD_DFID_NAME => event.from = Some(place(record, base)?),
         libc::FAN_EVENT_INFO_TYPE_NEW_DFID_NAME => event.to = Some(place(record, base)?),
-        libc::FAN_EVENT_INFO_TYPE_PIDFD => {
-            event.pidfd = Some(i32_at(record, 4).ok_or(Malformed {
-                at: base,
-                expected: "8 bytes of pidfd information",
-                found: len,
-            })?);
-        }
         // A kind of information that we did not ask for says nothing that we would record.
         _ => {}
     }

@@ -1,0 +1,236 @@
+//! What a journal costs: bytes an event beside other ways to keep the same events, and events a
+//! second through the codec beside the machine's own speed in the same run.
+//!
+//! ```text
+//! cargo run --release -p saigen-tests --example journal_cost -- JOURNAL_DIR [ROUNDS]
+//! ```
+
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use saigen_schemas::event::{Event, write_json};
+use saigen_schemas::journal::seal::{
+    EnrolmentId, EnrolmentSecret, Follower, FrameKey, Sealer, chain_start,
+};
+use saigen_schemas::journal::{
+    FRAME_RAW_BYTES_TARGET, Frame, FrameHeader, PayloadBuilder, PayloadReader, PayloadSummary,
+};
+
+/// Runs of each measurement; the best counts, since whatever else runs only makes it slower.
+const ROUNDS: usize = 7;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args_os().skip(1);
+    let journal = PathBuf::from(
+        arguments
+            .next()
+            .ok_or("usage: journal_cost JOURNAL_DIR [ROUNDS]")?,
+    );
+    let rounds = match arguments.next() {
+        Some(text) => text.to_str().ok_or("ROUNDS is a number")?.parse()?,
+        None => ROUNDS,
+    };
+    let segments = read_segments(&journal)?;
+    let file_bytes: usize = segments.iter().map(Vec::len).sum();
+    let frames: Vec<Frame<'_>> = segments
+        .iter()
+        .flat_map(|segment| frames_of(segment))
+        .collect();
+    let events: usize = frames
+        .iter()
+        .map(|frame| frame.header.events as usize)
+        .sum();
+    if events == 0 {
+        return Err("the journal holds no events".into());
+    }
+    println!(
+        "{events} events in {} frames, {file_bytes} bytes",
+        frames.len()
+    );
+    sizes(&frames, file_bytes, events)?;
+    machine(rounds);
+    reading(&frames, events, rounds);
+    writing(&frames, events, rounds);
+    Ok(())
+}
+
+fn read_segments(journal: &Path) -> std::io::Result<Vec<Vec<u8>>> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(journal)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "saj"));
+    paths.sort();
+    paths.iter().map(std::fs::read).collect()
+}
+
+fn frames_of(segment: &[u8]) -> Vec<Frame<'_>> {
+    let mut rest = segment;
+    let mut frames = Vec::new();
+    while let Ok(frame) = FrameHeader::read(rest) {
+        rest = rest.get(frame.len()..).unwrap_or_default();
+        frames.push(frame);
+    }
+    frames
+}
+
+/// Calls `each` with the events of every frame, decoded.
+fn decode(frames: &[Frame<'_>], mut each: impl FnMut(&[Event<'_>])) {
+    let mut reader = PayloadReader::default();
+    for frame in frames.iter().filter(|frame| frame.header.events > 0) {
+        let header = &frame.header;
+        let read = reader.read(
+            frame.payload,
+            header.raw_len,
+            header.events,
+            header.first_seq,
+        );
+        let events: Vec<Event<'_>> = read.into_iter().flatten().filter_map(Result::ok).collect();
+        each(&events);
+    }
+}
+
+fn sizes(frames: &[Frame<'_>], file_bytes: usize, events: usize) -> std::io::Result<()> {
+    let mut json = String::new();
+    decode(frames, |list| {
+        for event in list {
+            write_json(event, "", &mut json);
+            json.push('\n');
+        }
+    });
+    let show = |name: &str, bytes: usize| {
+        let each = bytes as f64 / events as f64;
+        println!("{name:<44} {each:>9.2} bytes an event");
+    };
+    show("journal as it lies there, seals and all", file_bytes);
+    show("JSON lines", json.len());
+    for level in [3, 19] {
+        let bytes = zstd::bulk::compress(json.as_bytes(), level)?.len();
+        show(&format!("JSON lines, zstd -{level}"), bytes);
+    }
+    show(
+        "the same events in frames of the target size",
+        encode(frames, EncodeWith::Seals).1,
+    );
+    Ok(())
+}
+
+fn machine(rounds: usize) {
+    let from = vec![7_u8; 64 << 20];
+    let mut to = vec![0_u8; 64 << 20];
+    let copy = best(rounds, || to.copy_from_slice(black_box(&from)));
+    let hash = best(rounds, || {
+        black_box(blake3::hash(black_box(&from)));
+    });
+    let rate = |seconds: f64| from.len() as f64 / seconds / 1e9;
+    println!(
+        "memcpy {:.2} GB/s, BLAKE3 {:.2} GB/s on one core, in this run",
+        rate(copy),
+        rate(hash)
+    );
+}
+
+fn reading(frames: &[Frame<'_>], events: usize, rounds: usize) {
+    let secret = EnrolmentSecret([1; 32]);
+    let check = best(rounds, || {
+        let mut follower = Follower::new(chain_start(EnrolmentId([0; 16])), Some(&secret));
+        for (position, frame) in (0..).zip(frames) {
+            black_box(follower.follow(frame, position));
+        }
+    });
+    let mut reader = PayloadReader::default();
+    let read = best(rounds, || {
+        for frame in frames.iter().filter(|frame| frame.header.events > 0) {
+            let header = &frame.header;
+            let read = reader.read(
+                frame.payload,
+                header.raw_len,
+                header.events,
+                header.first_seq,
+            );
+            read.into_iter().flatten().for_each(|event| {
+                black_box(event.is_ok());
+            });
+        }
+    });
+    show("chain and tags followed", events, check);
+    show("decoded to events", events, read);
+    show("both", events, check + read);
+}
+
+fn writing(frames: &[Frame<'_>], events: usize, rounds: usize) {
+    let plain = (0..rounds)
+        .map(|_| encode(frames, EncodeWith::Columns).0)
+        .fold(f64::MAX, f64::min);
+    let sealed = (0..rounds)
+        .map(|_| encode(frames, EncodeWith::Seals).0)
+        .fold(f64::MAX, f64::min);
+    show("encoded, with the roots over events", events, plain);
+    show("encoded and sealed", events, sealed);
+}
+
+/// What is timed.
+#[derive(Clone, Copy, PartialEq)]
+enum EncodeWith {
+    Columns,
+    Seals,
+}
+
+/// Encodes all events again in frames of the target size: seconds for that alone, and bytes.
+fn encode(frames: &[Frame<'_>], with: EncodeWith) -> (f64, usize) {
+    let secret = EnrolmentSecret([1; 32]);
+    let mut sealer = Sealer::sealed(chain_start(EnrolmentId([0; 16])), FrameKey::first(&secret));
+    let mut builder = PayloadBuilder::default();
+    let (mut payload, mut out) = (Vec::new(), Vec::new());
+    let (mut seconds, mut bytes) = (0.0, 0);
+    let Some(template) = frames.iter().find(|frame| frame.header.events > 0) else {
+        return (0.0, 0);
+    };
+    let mut close = |builder: &mut PayloadBuilder| {
+        payload.clear();
+        out.clear();
+        let summary: PayloadSummary = builder.finish([5; 16], &mut payload);
+        if with == EncodeWith::Seals {
+            let header = FrameHeader {
+                events: summary.events,
+                raw_len: summary.raw_len,
+                root: Some(summary.root),
+                ..template.header
+            };
+            sealer.seal(&header, &payload, &mut out);
+        }
+        bytes += out.len().max(payload.len());
+    };
+    decode(frames, |events| {
+        let start = Instant::now();
+        for event in events {
+            builder.push(event);
+            if builder.raw_len() >= FRAME_RAW_BYTES_TARGET {
+                close(&mut builder);
+            }
+        }
+        seconds += start.elapsed().as_secs_f64();
+    });
+    let start = Instant::now();
+    if builder.events() > 0 {
+        close(&mut builder);
+    }
+    (seconds + start.elapsed().as_secs_f64(), bytes)
+}
+
+fn best(rounds: usize, mut run: impl FnMut()) -> f64 {
+    let once = |run: &mut dyn FnMut()| {
+        let start = Instant::now();
+        run();
+        start.elapsed().as_secs_f64()
+    };
+    (0..rounds.max(1))
+        .map(|_| once(&mut run))
+        .fold(f64::MAX, f64::min)
+}
+
+fn show(name: &str, events: usize, seconds: f64) {
+    let millions = events as f64 / seconds / 1e6;
+    let nanoseconds = seconds / events as f64 * 1e9;
+    println!("{name:<44} {millions:>9.2} M events/s {nanoseconds:>8.0} ns an event");
+}

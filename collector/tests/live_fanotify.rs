@@ -194,12 +194,13 @@ fn files_go_by_the_names_that_the_recorded_tree_sees() {
         fs::create_dir(at.join("low").join(part)).unwrap();
     }
     fs::write(at.join("low/etc/passwd"), "root:x:0:0::/root:/bin/sh\n").unwrap();
+    fs::write(at.join("low/etc/group"), "root:x:0:\n").unwrap();
     fs::write(at.join("low/etc/shadow"), "root:*:1::::::\n").unwrap();
     fs::set_permissions(at.join("low/etc/shadow"), fs::Permissions::from_mode(0o600)).unwrap();
     let script = "mount -t overlay overlay -o lowerdir=low,upperdir=$PWD/up,workdir=$PWD/work root
         for d in bin lib lib64 usr; do mount --rbind /$d root/$d; done
         cd root; echo ready; read go
-        exec chroot . /bin/sh -ec 'echo ready; read go; echo evil > /etc/cron; cat /etc/shadow > /copy; echo done; read go'";
+        exec chroot . /bin/sh -ec 'echo ready; read go; echo evil > /etc/cron; echo x >> /etc/passwd; : < /etc/shadow; rm /etc/group; echo done; read go'";
     let mut child = Command::new("unshare")
         .args(["-m", "/bin/sh", "-ec", script])
         .current_dir(at)
@@ -229,6 +230,25 @@ fn files_go_by_the_names_that_the_recorded_tree_sees() {
     assert!(
         has(&told, Seen::WRITTEN, Path::new("/etc/cron")),
         "{told:#?}"
+    );
+    assert!(
+        has(&told, Seen::WRITTEN, Path::new("/etc/passwd")),
+        "{told:#?}"
+    );
+    assert!(
+        has(&told, Seen::DELETED, Path::new("/etc/group")),
+        "{told:#?}"
+    );
+    let inside = told.iter().all(|told| {
+        !told
+            .path
+            .as_deref()
+            .unwrap_or("")
+            .starts_with(at.to_str().unwrap())
+    });
+    assert!(
+        inside,
+        "the overlay's own work is not the tree's: {told:#?}"
     );
     assert!(
         has(&told, Seen::OPENED, Path::new("/etc/shadow")),

@@ -80,14 +80,15 @@ impl Mount {
         !read_only && WATCHED_TYPES.contains(&self.fs_type.as_slice())
     }
 
-    /// The directory that takes an overlay's writes.
-    fn upper(&self) -> Option<Vec<u8>> {
+    /// A directory that an overlay works on: `upperdir=` takes its writes, in `workdir=` it
+    /// prepares them.
+    fn overlay_directory(&self, option: &[u8]) -> Option<Vec<u8>> {
         if self.fs_type != b"overlay" {
             return None;
         }
         self.options
             .split(|byte| *byte == b',')
-            .find_map(|word| word.strip_prefix(b"upperdir="))
+            .find_map(|word| word.strip_prefix(option))
             .map(unescape)
     }
 }
@@ -223,6 +224,8 @@ impl Uppers {
 #[derive(Debug, Default)]
 struct Names {
     overlays: HashMap<Device, HashMap<Vec<u8>, Vec<u8>>>,
+    /// Where overlays prepare what they write.
+    workshops: HashMap<Device, Vec<Vec<u8>>>,
     mounts: HashMap<Device, HashMap<Vec<u8>, Vec<u8>>>,
 }
 
@@ -292,6 +295,13 @@ impl View {
         seen_at(self.names.overlays.get(&device), path)
             .or_else(|| seen_at(self.names.mounts.get(&device), path))
     }
+
+    /// Whether `path` within the filesystem `device` is where an overlay prepares what it
+    /// writes: what happens there is the kernel's own work, done in the name of whoever writes.
+    #[must_use]
+    pub fn is_workshop(&self, device: Device, path: &[u8]) -> bool {
+        self.names.is_workshop(device, path)
+    }
 }
 
 impl Names {
@@ -310,17 +320,23 @@ impl Names {
             }
         }
         for mount in mounts {
-            let Some((device, root)) = mount.upper().and_then(|upper| uppers.place(mounts, upper))
-            else {
-                continue;
-            };
-            names
-                .overlays
-                .entry(device)
-                .or_default()
-                .insert(root, mount.mount_point.clone());
+            let mut place = |option: &[u8]| uppers.place(mounts, mount.overlay_directory(option)?);
+            if let Some((device, root)) = place(b"upperdir=") {
+                let overlays = names.overlays.entry(device).or_default();
+                overlays.insert(root, mount.mount_point.clone());
+            }
+            if let Some((device, root)) = place(b"workdir=") {
+                names.workshops.entry(device).or_default().push(root);
+            }
         }
         names
+    }
+}
+
+impl Names {
+    fn is_workshop(&self, device: Device, path: &[u8]) -> bool {
+        let mut roots = self.workshops.get(&device).into_iter().flatten();
+        roots.any(|root| below(path, root).is_some())
     }
 }
 

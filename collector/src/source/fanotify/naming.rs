@@ -3,10 +3,10 @@
 use std::ffi::CString;
 use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Statx, StatxFlags};
 
 use super::mounts::{View, join};
-use super::paths::{Dir, Directories, Filesystem};
+use super::paths::{Dir, Directories, Filesystem, Sight};
 use super::wire::{self, FileId, Malformed, Place, WireEvent};
 use super::{Files, identity_key, mark_opens};
 use crate::source::Batch;
@@ -98,6 +98,22 @@ pub(super) struct Paths {
     second: Vec<u8>,
 }
 
+/// A place by its path within its filesystem.
+#[derive(Debug)]
+struct InFilesystem {
+    in_fs: Vec<u8>,
+    sight: Sight,
+}
+
+/// What an event says when an overlay's own work is taken away: what happened, and the paths
+/// within the filesystem.
+#[derive(Debug)]
+struct Unveiled {
+    mask: u64,
+    was: Option<Vec<u8>>,
+    is: Option<Vec<u8>>,
+}
+
 impl Files {
     /// Gives every event of a batch to `each`, with its names. Batches must come in the
     /// order in which they were drained: directories are followed as they move.
@@ -153,7 +169,8 @@ impl Files {
         let is = event
             .to
             .and_then(|place| self.name(&place, later, &mut paths.second));
-        self.follow(event, was.as_deref(), is.as_deref(), paths);
+        self.follow(event, was.as_ref(), is.as_ref(), paths);
+        let Unveiled { mask, was, is } = self.unveil(event, was, is, paths)?;
         let named = was.is_some() || self.marked_name(event, &mut paths.first);
         let object = event.object.or_else(|| {
             first
@@ -171,17 +188,54 @@ impl Files {
         let now = is.as_deref().or(was.as_deref());
         let status = filesystem
             .zip(now)
-            .filter(|_| event.mask & changed != 0)
+            .filter(|_| mask & changed != 0)
             .and_then(|(filesystem, path)| status(filesystem, path, inode));
         Some(FileRecord {
             boot_us,
             pid: u32::try_from(event.pid).unwrap_or(0),
-            seen: Seen(event.mask),
+            seen: Seen(mask),
             path: named.then_some(paths.first.as_slice()),
             to: is.map(|_| paths.second.as_slice()),
             device: filesystem.map(|filesystem| filesystem.device.number()),
             inode,
             status,
+        })
+    }
+
+    /// Leaves out what an overlay does in its workshop, and gives what is left.
+    fn unveil(
+        &self,
+        event: &WireEvent<'_>,
+        was: Option<InFilesystem>,
+        is: Option<InFilesystem>,
+        paths: &mut Paths,
+    ) -> Option<Unveiled> {
+        let hidden = |place: &Option<InFilesystem>| {
+            place
+                .as_ref()
+                .is_some_and(|place| place.sight == Sight::Workshop)
+        };
+        let (hidden_was, hidden_is) = (hidden(&was), hidden(&is));
+        let (was, is) = (was.map(|place| place.in_fs), is.map(|place| place.in_fs));
+        if !hidden_was && !hidden_is {
+            return Some(Unveiled {
+                mask: event.mask,
+                was,
+                is,
+            });
+        }
+        // What was prepared goes to its place. A mark that a name is gone is a deletion; a
+        // copy of what was there before is no news.
+        let placed = is.filter(|_| !hidden_is)?;
+        let filesystem = self.filesystems.get(&event.to?.dir.fsid)?;
+        if !is_whiteout(filesystem, &placed) {
+            return None;
+        }
+        std::mem::swap(&mut paths.first, &mut paths.second);
+        Some(Unveiled {
+            mask: libc::FAN_DELETE,
+            was: Some(placed),
+            is: None,
         })
     }
 
@@ -191,10 +245,10 @@ impl Files {
         place: &Place<'_>,
         later: wire::Events<'_>,
         seen: &mut Vec<u8>,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<InFilesystem> {
         let filesystem = self.filesystems.get(&place.dir.fsid)?;
         let views = &self.views;
-        let see = |path: &[u8]| seen_by(views, filesystem, path);
+        let see = |path: Vec<u8>| seen_by(views, filesystem, path);
         let dir = find(
             &mut self.directories,
             &place.dir,
@@ -213,15 +267,18 @@ impl Files {
         // A mount of its own may begin at the file itself (a bind mount of one file): then
         // its name is not its directory's name and its own.
         seen.extend(join(&dir.seen, &name));
-        Some(in_fs)
+        Some(InFilesystem {
+            in_fs,
+            sight: dir.sight,
+        })
     }
 
     /// Keeps what is remembered true: directories that moved, watched files that were replaced.
     fn follow(
         &mut self,
         event: &WireEvent<'_>,
-        was: Option<&[u8]>,
-        is: Option<&[u8]>,
+        was: Option<&InFilesystem>,
+        is: Option<&InFilesystem>,
         paths: &Paths,
     ) {
         let Some(fsid) = event
@@ -242,20 +299,21 @@ impl Files {
             &paths.first
         };
         if event.mask & libc::FAN_ONDIR != 0 {
-            if let Some(path) = was.filter(|_| left) {
-                self.directories.forget(fsid, path);
+            if let Some(was) = was.filter(|_| left) {
+                self.directories.forget(fsid, &was.in_fs);
             }
             let stays = event.mask & libc::FAN_DELETE == 0;
-            if let (Some(id), Some(path)) = (event.object, now.filter(|_| came && stays)) {
+            if let (Some(id), Some(now)) = (event.object, now.filter(|_| came && stays)) {
                 let dir = Dir {
-                    in_fs: path.to_vec(),
+                    in_fs: now.in_fs.clone(),
                     seen: seen.clone(),
+                    sight: now.sight,
                 };
                 self.directories.learn(&id, Some(dir));
             }
         }
-        if let Some(path) = now.filter(|_| came) {
-            self.mark_if_watched(fsid, path, seen);
+        if let Some(now) = now.filter(|_| came) {
+            self.mark_if_watched(fsid, &now.in_fs, seen);
         }
     }
 
@@ -301,13 +359,31 @@ impl Files {
     }
 }
 
-/// The name of `path` on `filesystem` in the latest view that has one; else the path itself.
-fn seen_by(views: &[View], filesystem: &Filesystem, path: &[u8]) -> Vec<u8> {
-    views
-        .iter()
-        .rev()
-        .find_map(|view| view.name(filesystem.device, path))
-        .unwrap_or_else(|| path.to_vec())
+/// The directory at `path` on `filesystem`, by its name in the latest view that has one; else
+/// by the path itself.
+fn seen_by(views: &[View], filesystem: &Filesystem, path: Vec<u8>) -> Dir {
+    let device = filesystem.device;
+    let workshop = views.iter().any(|view| view.is_workshop(device, &path));
+    let name = views.iter().rev().find_map(|view| view.name(device, &path));
+    Dir {
+        seen: name.unwrap_or_else(|| path.clone()),
+        in_fs: path,
+        sight: if workshop {
+            Sight::Workshop
+        } else {
+            Sight::Open
+        },
+    }
+}
+
+/// Whether an overlay's mark stands at `path` that the name below it is gone: a character
+/// device 0:0 (Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories").
+fn is_whiteout(filesystem: &Filesystem, path: &[u8]) -> bool {
+    let stat = look(filesystem, path);
+    stat.is_some_and(|stat| {
+        let device = FileType::from_raw_mode(u32::from(stat.stx_mode)) == FileType::CharacterDevice;
+        device && (stat.stx_rdev_major, stat.stx_rdev_minor) == (0, 0)
+    })
 }
 
 /// The directory `id`; if it is gone, from the later event in which it went.
@@ -315,7 +391,7 @@ fn find<'d>(
     directories: &'d mut Directories,
     id: &FileId<'_>,
     filesystem: &Filesystem,
-    see: &dyn Fn(&[u8]) -> Vec<u8>,
+    see: &dyn Fn(Vec<u8>) -> Dir,
     later: &wire::Events<'_>,
     depth: usize,
 ) -> Option<&'d Dir> {
@@ -335,19 +411,24 @@ fn find<'d>(
         Some(Dir {
             in_fs: join(&parent.in_fs, &name),
             seen: join(&parent.seen, &name),
+            sight: parent.sight,
         })
     })
 }
 
-/// What stands at `path` now, if it is the inode that the event is about.
-fn status(filesystem: &Filesystem, path: &[u8], inode: Option<u64>) -> Option<FileStatus> {
+/// What stands at `path` now.
+fn look(filesystem: &Filesystem, path: &[u8]) -> Option<Statx> {
     let relative = filesystem.below_anchor(path)?;
     let flags = AtFlags::SYMLINK_NOFOLLOW
         | AtFlags::EMPTY_PATH
         | AtFlags::STATX_DONT_SYNC
         | AtFlags::NO_AUTOMOUNT;
-    let stat =
-        rustix::fs::statx(&filesystem.anchor, relative, flags, StatxFlags::BASIC_STATS).ok()?;
+    rustix::fs::statx(&filesystem.anchor, relative, flags, StatxFlags::BASIC_STATS).ok()
+}
+
+/// What stands at `path` now, if it is the inode that the event is about.
+fn status(filesystem: &Filesystem, path: &[u8], inode: Option<u64>) -> Option<FileStatus> {
+    let stat = look(filesystem, path)?;
     if inode.is_some_and(|inode| inode != stat.stx_ino) {
         return None;
     }

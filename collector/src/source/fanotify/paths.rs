@@ -89,6 +89,17 @@ pub struct Dir {
     pub in_fs: Vec<u8>,
     /// As the recorded processes see it.
     pub seen: Vec<u8>,
+    /// Whether they see it at all.
+    pub sight: Sight,
+}
+
+/// Whether processes see what is in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// They do.
+    Open,
+    /// It is an overlay's workshop.
+    Workshop,
 }
 
 /// What is known of directories.
@@ -113,16 +124,13 @@ impl Directories {
         &mut self,
         id: &FileId<'_>,
         filesystem: &Filesystem,
-        see: &dyn Fn(&[u8]) -> Vec<u8>,
+        see: &dyn Fn(Vec<u8>) -> Dir,
         otherwise: &mut dyn FnMut(&mut Self) -> Option<Dir>,
     ) -> Option<&Dir> {
         self.key_of(id);
         if self.known.get(self.key.as_slice()).is_none() {
             let dir = match filesystem.path_of(id) {
-                Ok(in_fs) => Some(Dir {
-                    seen: see(&in_fs),
-                    in_fs,
-                }),
+                Ok(in_fs) => Some(see(in_fs)),
                 Err(_) => otherwise(self),
             };
             self.learn(id, dir);
@@ -179,6 +187,7 @@ mod tests {
         Dir {
             in_fs: path.into(),
             seen: path.into(),
+            sight: Sight::Open,
         }
     }
 
@@ -193,8 +202,17 @@ mod tests {
 
     fn known(dirs: &mut Directories, handle: &[u8]) -> Option<Dir> {
         let nothing = &mut |_: &mut Directories| None;
-        dirs.path(&id(handle), &nowhere(), &<[u8]>::to_vec, nothing)
-            .cloned()
+        dirs.path(
+            &id(handle),
+            &nowhere(),
+            &|path| Dir {
+                seen: path.clone(),
+                in_fs: path,
+                sight: Sight::Open,
+            },
+            nothing,
+        )
+        .cloned()
     }
 
     #[test]

@@ -190,6 +190,12 @@ impl Files {
         self.views.iter().map(View::poll_fd)
     }
 
+    /// Whether the mount namespace with this inode is looked into already.
+    #[must_use]
+    pub fn sees(&self, namespace: u64) -> bool {
+        self.views.iter().any(|view| view.namespace() == namespace)
+    }
+
     /// Watches what process `pid` (none: we ourselves) can see, from now on, and gives what
     /// of it is refused. Names are those of the view added last that can see the file.
     ///

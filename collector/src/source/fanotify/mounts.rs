@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 
 /// One line of `/proc/PID/mountinfo` (proc_pid_mountinfo(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,6 +178,7 @@ pub fn join(dir: &[u8], rest: &[u8]) -> Vec<u8> {
 #[derive(Debug)]
 pub struct View {
     pid: Option<u32>,
+    namespace: u64,
     mountinfo: File,
     mounts: Vec<Mount>,
     names: Names,
@@ -239,12 +241,11 @@ impl View {
     /// # Errors
     /// If its table cannot be read: the process is gone, or not ours to look at.
     pub fn open(pid: Option<u32>, uppers: &mut Uppers) -> io::Result<Self> {
-        let mountinfo = match pid {
-            Some(pid) => File::open(format!("/proc/{pid}/mountinfo"))?,
-            None => File::open("/proc/self/mountinfo")?,
-        };
+        let process = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
+        let mountinfo = File::open(format!("/proc/{process}/mountinfo"))?;
         let mut view = Self {
             pid,
+            namespace: std::fs::metadata(format!("/proc/{process}/ns/mnt"))?.ino(),
             mountinfo,
             mounts: Vec::new(),
             names: Names::default(),
@@ -257,6 +258,12 @@ impl View {
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.pid
+    }
+
+    /// The inode of the mount namespace.
+    #[must_use]
+    pub fn namespace(&self) -> u64 {
+        self.namespace
     }
 
     /// What stands in it.

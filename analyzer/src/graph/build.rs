@@ -1,16 +1,25 @@
 //! Building a graph from the replayed stream.
 
+mod autostarts;
+mod files;
+mod network;
 mod processes;
+mod sessions;
+mod things;
 
 use std::collections::{BTreeMap, HashMap};
 
-use saigen_schemas::event::Event;
+use saigen_schemas::event::{Event, Kind};
 
 use crate::graph::query::Adjacency;
 use crate::graph::store::{EdgeRow, NO_BYTES, NodeRow, Store, Touch};
-use crate::graph::{EdgeId, Graph, Ground, NodeId, NodeKind, Verb};
+use crate::graph::{EdgeId, Graph, Ground, ModuleForm, NodeId, NodeKind, PersistenceKind, Verb};
 use crate::reference::EventRef;
-use crate::replay::{Applied, HostId, Replay, Texts, UnitId};
+use crate::replay::{Applied, HostId, MachineId, Replay, TextId, Texts, UnitId};
+use autostarts::Autostarts;
+use files::{Content, FileIndex, Identity};
+use network::Network;
+use sessions::Accounts;
 
 /// Builds a [`Graph`]: takes the same stream as a [`Replay`], after it.
 ///
@@ -18,7 +27,7 @@ use crate::replay::{Applied, HostId, Replay, Texts, UnitId};
 /// # use saigen_analyzer::graph::{Graph, GraphBuilder};
 /// # use saigen_analyzer::replay::Replay;
 /// # use saigen_analyzer::reference::EventRef;
-/// # use saigen_schemas::event::Event;
+/// # use saigen_schemas::event::{Event, Kind};
 /// fn graph_of(stream: &[(EventRef, Event<'_>)]) -> Graph {
 ///     let mut replay = Replay::default();
 ///     let mut builder = GraphBuilder::default();
@@ -38,7 +47,23 @@ pub struct GraphBuilder {
     touches: Vec<Touch>,
     /// The edge by which each unit came to be, by the unit's row.
     births: Vec<Option<EdgeId>>,
-    sessions: BTreeMap<(HostId, u64), NodeId>,
+    sessions: BTreeMap<(MachineId, u64), NodeId>,
+    files: FileIndex,
+    network: Network,
+    accounts: Accounts,
+    autostarts: Autostarts,
+    things: Things,
+    host_nodes: Vec<NodeId>,
+    /// Reused for paths that are put together.
+    scratch: Vec<u8>,
+}
+
+/// Nodes of things that their names tell apart.
+#[derive(Default)]
+struct Things {
+    modules: HashMap<(HostId, ModuleForm, TextId), NodeId>,
+    persistence: HashMap<(HostId, PersistenceKind, TextId), NodeId>,
+    named: HashMap<(HostId, NodeKind, TextId), NodeId>,
 }
 
 /// The event that is being taken in, and what replay made of it.
@@ -83,7 +108,8 @@ impl GraphBuilder {
             actor,
         };
         let before = self.touches.len();
-        self.take_life(&scene);
+        self.take_life(&scene, event);
+        self.take_deed(&scene, &event.kind);
         if self.touches.len() == before && actor.is_some() {
             self.touches.push(Touch {
                 event: reference,
@@ -110,6 +136,113 @@ impl GraphBuilder {
             incoming,
             touches: self.touches,
             sessions: self.sessions,
+        }
+    }
+
+    /// What the event means beyond the life of its actor.
+    fn take_deed(&mut self, scene: &Scene<'_>, kind: &Kind<'_>) {
+        match kind {
+            Kind::FileCreated(_)
+            | Kind::FileWritten(_)
+            | Kind::FileRenamed(_)
+            | Kind::FileLinked(_)
+            | Kind::FileDeleted(_)
+            | Kind::FileAttributes(_)
+            | Kind::FileMapped(_)
+            | Kind::FileMemory(_)
+            | Kind::FileRead(_) => self.take_file(scene, kind),
+            Kind::NetworkConnected(net) => self.connected(scene, net),
+            Kind::NetworkAccepted(net) => self.accepted(scene, net),
+            Kind::NetworkListening(net) => self.listening(scene, net),
+            Kind::NetworkClosed(net) => self.closed(scene, net),
+            Kind::NetworkResolved(net) => self.resolved(scene, net),
+            Kind::StateSocket(socket) => self.stood_open(scene, socket),
+            Kind::ProcessTraced(traced) => self.traced(scene, traced),
+            Kind::ProcessOpened(_) => self.opened(scene),
+            Kind::CredentialsChanged(change) => self.changed_identity(scene, change),
+            Kind::Logon(logon) => self.logged_on(scene, logon),
+            Kind::Logoff(logoff) => self.logged_off(scene, logoff),
+            Kind::FailedLogon(refused) => self.refused_logon(scene, refused),
+            Kind::PrivilegeSwitch(switch) => self.switched(scene, switch),
+            Kind::StateAccount(account) => self.account_stood(scene, account),
+            Kind::StateAutostart(state) => self.autostart_stood(scene, state),
+            Kind::ModuleLoaded(loaded) => self.module_loaded(scene, loaded),
+            Kind::BpfLoaded(bpf) => self.bpf_loaded(scene, bpf),
+            Kind::Mounted(_) | Kind::LogCleared(_) => self.changes_host(scene),
+            Kind::Registry(registry) => self.registry_changed(scene, registry),
+            Kind::ServiceChange(service) => self.service_changed(scene, service),
+            Kind::DriverChange(driver) => self.driver_changed(scene, driver),
+            Kind::ScheduledTask(task) => self.task_changed(scene, task),
+            Kind::WmiSubscription(wmi) => self.subscribed(scene, wmi),
+            Kind::Pipe(pipe) => self.piped(scene, pipe),
+            // Lives of processes are taken by `take_life`; the others name no second thing.
+            Kind::ProcessStart(_)
+            | Kind::ProcessFork(_)
+            | Kind::ProcessExit(_)
+            | Kind::StateProcess(_)
+            | Kind::StateModule(_)
+            | Kind::NamespaceEntered(_)
+            | Kind::ScriptBlock(_)
+            | Kind::RecordSource(_)
+            | Kind::RecordLoss(_)
+            | Kind::ClockStep(_)
+            | Kind::RecordBoot(_)
+            | Kind::RecordSuspend(_)
+            | Kind::RecordConfiguration(_)
+            | Kind::RecordHeartbeat(_)
+            | Kind::RecordCompleteness(_)
+            | Kind::RecordRaw(_) => {}
+        }
+    }
+
+    fn take_file(&mut self, scene: &Scene<'_>, kind: &Kind<'_>) {
+        if let Kind::FileWritten(written) = kind {
+            self.wrote(scene, written);
+        } else if let Kind::FileRenamed(renamed) = kind {
+            self.renamed(scene, renamed);
+        } else if let Kind::FileLinked(linked) = kind {
+            self.linked(scene, linked);
+        } else if let Kind::FileDeleted(deleted) = kind {
+            self.deleted(scene, deleted);
+        } else if let Kind::FileRead(read) = kind {
+            self.read(scene, read);
+        } else if let Kind::FileCreated(made) = kind {
+            let file = self.made_file(scene, Identity::new(made.path, made.dev, made.inode));
+            if let Some(file) = file {
+                self.learn_content(
+                    file,
+                    Content {
+                        mode: made.mode,
+                        ..Content::default()
+                    },
+                );
+                self.note_change(scene, file);
+            }
+            self.does(scene, Verb::Created, file);
+        } else if let Kind::FileAttributes(changed) = kind {
+            let file = self.file(
+                scene,
+                Identity::new(changed.path, changed.dev, changed.inode),
+            );
+            if let Some(file) = file {
+                self.learn_content(
+                    file,
+                    Content {
+                        mode: changed.mode,
+                        ..Content::default()
+                    },
+                );
+            }
+            self.does(scene, Verb::ChangedAttributes, file);
+        } else if let Kind::FileMapped(mapped) = kind {
+            let file = self.file(scene, Identity::new(mapped.path, mapped.dev, mapped.inode));
+            self.takes(scene, Verb::Mapped, file);
+        } else if let Kind::FileMemory(memory) = kind {
+            let file = self.memory_file(scene, memory.name.unwrap_or_default());
+            if let Some(file) = file {
+                self.note_change(scene, file);
+            }
+            self.does(scene, Verb::Created, file);
         }
     }
 
@@ -196,6 +329,27 @@ impl GraphBuilder {
 }
 
 impl EdgeRow {
+    /// It also happened at a moment, by an event that is part of what is counted already.
+    fn cover(&mut self, at_us: i64, event: EventRef) {
+        if at_us < self.first_us {
+            self.first_us = at_us;
+            self.first = event;
+        }
+        if at_us > self.last_us {
+            self.last_us = at_us;
+            self.last = event;
+        }
+    }
+
+    fn add_bytes(&mut self, bytes: u64) {
+        let before = if self.bytes == NO_BYTES {
+            0
+        } else {
+            self.bytes
+        };
+        self.bytes = before.saturating_add(bytes).min(NO_BYTES - 1);
+    }
+
     /// The same happened again.
     fn prolong(&mut self, at_us: i64, event: EventRef) {
         self.count = self.count.saturating_add(1);

@@ -67,10 +67,15 @@ pub enum Verb {
     FailedLogon,
     /// Process → account: took on its identity.
     SwitchedTo,
-    /// Process → registry, persistence: set it. Persistence, file → process: made it run.
+    /// Process → registry, persistence: set it.
     Configured,
+    /// Persistence, file → process: made it run, or let it in (a cron table, a unit, an
+    /// authorized key, a shell's profile).
+    Triggered,
     /// Process → module: loaded it into the kernel.
     Loaded,
+    /// Process → file, endpoint, process: tried to read, connect to or trace it, and was refused.
+    Refused,
     /// Process → host: mounted or unmounted a file system, cleared a log.
     Changed,
 }
@@ -106,7 +111,9 @@ impl Verb {
             Self::FailedLogon => "failed_logon",
             Self::SwitchedTo => "switched_to",
             Self::Configured => "configured",
+            Self::Triggered => "triggered",
             Self::Loaded => "loaded",
+            Self::Refused => "was_refused",
             Self::Changed => "changed",
         }
     }
@@ -122,6 +129,8 @@ pub enum Ground {
     SameSession,
     /// The same flow, seen from both ends.
     SameFlow,
+    /// One listens where the other connects.
+    SamePlace,
     /// The same bytes, by hash.
     SameContent,
     /// A scheduler, service manager or login program ran what the other had left in a place that
@@ -141,6 +150,7 @@ impl Ground {
             Self::Recorded => "recorded",
             Self::SameSession => "same_session",
             Self::SameFlow => "same_flow",
+            Self::SamePlace => "same_place",
             Self::SameContent => "same_content",
             Self::Scheduled => "scheduled",
             Self::Arguments => "inferred_by_arguments",

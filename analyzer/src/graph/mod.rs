@@ -15,12 +15,11 @@
 mod build;
 mod edge;
 mod node;
+mod places;
 mod query;
-#[expect(
-    dead_code,
-    reason = "tables of files and places, which are filled next"
-)]
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use build::GraphBuilder;
 pub use edge::{Edge, EdgeId, Ground, Verb};
@@ -29,4 +28,5 @@ pub use node::{
     NameNode, Node, NodeId, NodeKind, PersistenceKind, PersistenceNode, PipeNode, ProcessNode,
     RegistryNode, SessionNode,
 };
+pub use places::autostart_place;
 pub use query::Graph;

@@ -175,6 +175,8 @@ pub struct FileNode<'g> {
     pub sha256: Option<Hash32>,
     /// When it came to be, if that was recorded: wall clock, microseconds.
     pub created_us: Option<i64>,
+    /// When it was last written, or came to its place, since recording began.
+    pub changed_us: Option<i64>,
     /// When its last known name was removed.
     pub deleted_us: Option<i64>,
 }

@@ -10,7 +10,7 @@ use crate::graph::{
     Node, NodeId, NodeKind, PersistenceNode, PipeNode, ProcessNode, RegistryNode, SessionNode,
 };
 use crate::reference::EventRef;
-use crate::replay::{HostId, Processes, TextId, Texts, UnitId};
+use crate::replay::{HostId, MachineId, Processes, TextId, Texts, UnitId};
 
 /// A finished graph.
 ///
@@ -26,7 +26,7 @@ pub struct Graph {
     /// Which edges each event belongs to, sorted.
     pub(super) touches: Vec<Touch>,
     /// Children of each process node, and members of each session, come from the processes.
-    pub(super) sessions: BTreeMap<(HostId, u64), NodeId>,
+    pub(super) sessions: BTreeMap<(MachineId, u64), NodeId>,
 }
 
 /// Edges by node.
@@ -225,11 +225,7 @@ impl Graph {
     /// A process node; `None` for any other node.
     #[must_use]
     pub fn process(&self, id: NodeId) -> Option<ProcessNode<'_>> {
-        let NodeRow { kind, row } = *self.store.nodes.get(id.index())?;
-        (kind == NodeKind::Process)
-            .then(|| self.store.process_rows.get(row as usize))
-            .flatten()
-            .and_then(|&unit| self.unit(unit))
+        self.unit(self.unit_of(id)?)
     }
 
     /// A file node; `None` for any other node.
@@ -340,10 +336,10 @@ impl Graph {
     /// The session that a process belongs to.
     #[must_use]
     pub fn session_of(&self, process: NodeId) -> Option<NodeId> {
-        let process = self.process(process)?;
-        self.sessions
-            .get(&(process.host, process.session?))
-            .copied()
+        let unit = self.unit_of(process)?;
+        let machine = self.processes.machine_of(unit)?;
+        let session = self.processes.session(unit)?;
+        self.sessions.get(&(machine, session)).copied()
     }
 
     fn text(&self, id: Option<TextId>) -> Option<Text<'_>> {
@@ -365,8 +361,15 @@ impl Graph {
             mode: row.mode,
             sha256: row.sha256,
             created_us: row.created_us,
+            changed_us: row.changed_us,
             deleted_us: row.deleted_us,
         })
+    }
+
+    fn unit_of(&self, id: NodeId) -> Option<UnitId> {
+        let NodeRow { kind, row } = *self.store.nodes.get(id.index())?;
+        let row = (kind == NodeKind::Process).then_some(row as usize)?;
+        self.store.process_rows.get(row).copied()
     }
 
     fn node_of(&self, unit: UnitId) -> Option<NodeId> {

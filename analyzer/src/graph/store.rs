@@ -67,6 +67,8 @@ pub(super) struct File {
     pub(super) mode: Option<u32>,
     pub(super) sha256: Option<Hash32>,
     pub(super) created_us: Option<i64>,
+    /// When it was last written, or came to its place, since recording began.
+    pub(super) changed_us: Option<i64>,
     pub(super) deleted_us: Option<i64>,
     /// The last of its names; earlier ones hang on it.
     pub(super) alias: Option<AliasId>,

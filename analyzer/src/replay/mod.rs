@@ -16,7 +16,7 @@ use saigen_schemas::event::{Event, Kind, ProcessKey};
 pub use facts::{Around, ProcessFacts};
 pub(crate) use ids::ids;
 pub use ids::{HostId, MachineId, ProcessId, TextId, UnitId};
-pub use merge::{Feed, Merge};
+pub use merge::Merge;
 pub use process::{Processes, Recorded};
 pub use texts::Texts;
 

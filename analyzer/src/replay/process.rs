@@ -222,6 +222,18 @@ impl Processes {
             .is_some_and(|unit| unit.program == Program::Own)
     }
 
+    /// The login session of a unit; none where there is none.
+    #[must_use]
+    pub fn session(&self, unit: UnitId) -> Option<u64> {
+        self.unit(unit)?.session
+    }
+
+    /// The boot of a host on which a unit ran.
+    #[must_use]
+    pub fn machine_of(&self, unit: UnitId) -> Option<MachineId> {
+        Some(self.process(self.unit(unit)?.process)?.machine)
+    }
+
     /// Start of a unit, wall clock, microseconds.
     #[must_use]
     pub fn start_us(&self, unit: UnitId) -> Option<i64> {

@@ -1,28 +1,49 @@
 //! Processes: who created whom, and what became of them.
 
+use saigen_schemas::event::{Event, Kind};
+
+use crate::graph::build::autostarts::Entered;
 use crate::graph::build::{GraphBuilder, Says, Scene};
 use crate::graph::{EdgeId, NodeId, Verb};
 use crate::replay::{Step, UnitId};
 
 impl GraphBuilder {
     /// What the event means for the life of its actor.
-    pub(super) fn take_life(&mut self, scene: &Scene<'_>) {
+    pub(super) fn take_life(&mut self, scene: &Scene<'_>, event: &Event<'_>) {
         let Some((unit, node)) = scene.applied.actor.zip(scene.actor) else {
             return;
         };
         match scene.applied.step {
             Step::Forked | Step::ParentKnown => self.born(scene, unit, node),
-            Step::Started => self.started(scene, unit, node),
+            Step::Started => {
+                self.started(scene, unit, node);
+                self.began(scene, event, unit, node);
+            }
             Step::Became => {
                 let previous = scene.replay.processes().previous(unit);
                 if let Some(previous) = previous.and_then(|previous| self.process(previous)) {
                     let edge = self.link(scene, previous, node, Says::recorded(Verb::Became));
                     self.note_birth(unit, edge);
                 }
+                self.began(scene, event, unit, node);
             }
             Step::Stood => self.stood(scene, unit, node),
             Step::Repeated | Step::Ended | Step::Acted => {}
         }
+    }
+
+    /// A program begins: what it is read from, and why it runs.
+    fn began(&mut self, scene: &Scene<'_>, event: &Event<'_>, unit: UnitId, node: NodeId) {
+        if let Kind::ProcessStart(start) = &event.kind {
+            self.runs(scene, start);
+        }
+        self.names_files(scene, unit, node);
+        let entered = if self.enters_session(scene, unit, node) {
+            Entered::Session
+        } else {
+            Entered::Nothing
+        };
+        self.triggered(scene, unit, node, entered);
     }
 
     /// An edge from the unit that created this one.

@@ -4,6 +4,7 @@
 //! events in order, each with its reference. The meaning wing knows events and references, and
 //! never touches bytes. [`reference`] and [`stream`] are what they share.
 
+pub mod case;
 pub mod detect;
 pub mod evidence;
 pub mod graph;

@@ -43,6 +43,9 @@ pub const SCHEMA_NAME: &str = "saigen-report/1";
 /// The JSON Schema (draft 2020-12) of `report.json`.
 pub const JSON_SCHEMA: &str = include_str!("../report.schema.json");
 
+/// The tables of a case's database, `case.sqlite`, as SQL that makes them.
+pub const CASE_SQL: &str = include_str!("../case.sql");
+
 /// Everything that one investigation has to say.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

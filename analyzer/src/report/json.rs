@@ -17,8 +17,13 @@ use super::visible::acts_or_hides;
 ///
 /// Those of `out`.
 pub fn write_json(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    write_quietly(report, out)
+}
+
+/// Writes any value as JSON in the same manner.
+pub(crate) fn write_quietly(value: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
     let formatter = Quiet(PrettyFormatter::new());
-    report.serialize(&mut Serializer::with_formatter(&mut *out, formatter))?;
+    value.serialize(&mut Serializer::with_formatter(&mut *out, formatter))?;
     out.write_all(b"\n")
 }
 

@@ -18,6 +18,7 @@ mod visible;
 
 pub use html::write_html;
 pub use json::write_json;
+pub(crate) use json::write_quietly;
 pub use text::write_text;
 pub use timeline::write_timeline;
 pub use visible::{Visible, clip};

@@ -175,12 +175,8 @@ fn process_row<'a>(
     top: usize,
 ) -> GraphRow<'a> {
     let x = glyph_x(row);
-    let name = text(
-        x + 12,
-        base_name(process),
-        NAME_CHARACTERS_MAX,
-        NAME_CHARACTER,
-    );
+    let name = clip_middle(base_name(process), NAME_CHARACTERS_MAX);
+    let name = text(x + 12, &name, usize::MAX, NAME_CHARACTER);
     let command = process
         .command_line
         .as_deref()
@@ -192,10 +188,7 @@ fn process_row<'a>(
     };
     let command = format!("{level}{}  {command}", process.pid);
     let command_x = name.x + name.width + 10;
-    // The sign of a cut takes about 20 characters beside the ones that are kept.
-    let room = (WIDTH.saturating_sub(command_x) / SMALL_CHARACTER)
-        .saturating_sub(22)
-        .max(8);
+    let room = WIDTH.saturating_sub(command_x) / SMALL_CHARACTER;
     let command = text(command_x, &command, room, SMALL_CHARACTER);
     let labels = labels(marks, x + 12, top + LINE_HEIGHT);
     let height = LINE_HEIGHT + if labels.is_empty() { 0 } else { LABELS_HEIGHT };
@@ -221,9 +214,22 @@ fn process_row<'a>(
 
 /// A text cut to `most` characters, with the width that they take.
 fn text(x: usize, text: &str, most: usize, character: usize) -> Text {
-    let text = Visible(&clip(text, most)).to_string();
-    // What was made visible may have grown: an escape is eight characters.
-    let text: String = text.chars().take(most + 24).collect();
+    // The sign of a cut takes some 20 characters beside the ones that are kept.
+    let kept = if text.len() > most {
+        most.saturating_sub(22)
+    } else {
+        most
+    };
+    let text = Visible(&clip(text, kept)).to_string();
+    // What was made visible has grown: an escape is eight characters.
+    let text = if text.chars().count() > most {
+        text.chars()
+            .take(most.saturating_sub(1))
+            .chain(['…'])
+            .collect()
+    } else {
+        text
+    };
     Text {
         x,
         width: text.chars().count() * character,
@@ -296,8 +302,8 @@ fn labels(marks: &Marks<'_>, left: usize, top: usize) -> Vec<Label> {
             } else {
                 String::new()
             };
-            let what = clip_middle(&what);
-            let text = text(x + 8, &format!("{class}: {what}{more}"), usize::MAX / 2, 6);
+            let what = clip_middle(&what, LABEL_CHARACTERS_MAX);
+            let text = text(x + 8, &format!("{class}: {what}{more}"), usize::MAX, 6);
             let width = text.width + 16;
             let label = Label {
                 class,
@@ -312,13 +318,13 @@ fn labels(marks: &Marks<'_>, left: usize, top: usize) -> Vec<Label> {
         .collect()
 }
 
-/// A label keeps the beginning and the end of a long path.
-fn clip_middle(text: &str) -> String {
+/// A name or a path is told by its beginning and its end.
+fn clip_middle(text: &str, most: usize) -> String {
     let count = text.chars().count();
-    if count <= LABEL_CHARACTERS_MAX {
+    if count <= most {
         return text.to_owned();
     }
-    let half = LABEL_CHARACTERS_MAX / 2;
+    let half = most / 2;
     let head: String = text.chars().take(half).collect();
     let tail: String = text.chars().skip(count - half).collect();
     format!("{head}…{tail}")

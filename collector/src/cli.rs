@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
+use crate::record::{self, Options};
 use crate::{keys, snapshot};
 
 /// The exit code of what was not done.
@@ -27,6 +29,8 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   saigen-collector keygen -o keys
+  saigen-collector record -o journal --key keys/endpoint.key
+  saigen-collector record -o journal -- make
   saigen-collector snapshot -o state";
 
 const EXAMPLES_AND_CODES: &str = "\
@@ -34,17 +38,26 @@ Examples:
   Make the keys of an enrolment; keep auditor.key away from the endpoint:
       saigen-collector keygen -o keys
 
+  Record the whole system for an hour, sealed:
+      saigen-collector record -o journal --key keys/endpoint.key --for 1h
+
+  Record one command and all that it starts, and end with its status:
+      saigen-collector record -o journal -- make
+
   Write down the state of this machine:
       saigen-collector snapshot -o state
 
 Exit codes:
   0  done
-  2  not done; one line on stderr says what, where, and what to do";
+  2  not done; one line on stderr says what, where, and what to do
+  record -- COMMAND ends with the command's own status, 128 and the signal if one ended it";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make the keys of an enrolment
     Keygen(KeygenArgs),
+    /// Record the system, or one command and all that it starts, into a journal
+    Record(RecordArgs),
     /// Write down the state of the machine: processes, sockets, modules, accounts, autostarts
     Snapshot(SnapshotArgs),
 }
@@ -63,6 +76,39 @@ struct KeygenArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Record the system, or one command and all that it starts, into a journal.
+///
+/// Needs root, or the capabilities that `probe` names. Ends by SIGTERM or SIGINT, after --for, or
+/// with the command and its tree; the journal is then closed. With a command, only its processes
+/// are recorded: all that it forks, however they detach themselves.
+#[derive(Debug, Args)]
+struct RecordArgs {
+    /// The directory of the journal; must be new or empty
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// The endpoint's key, which seals the journal and is moved forward; without it nothing is sealed
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// How long: 90s, 15m, 1h, 2d
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    duration: Option<Duration>,
+    /// Disk space that the journal may take: 500MiB, 2GiB; then the recording ends
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "2GiB")]
+    max_disk: u64,
+    /// Kernel memory for the rings of all CPUs together
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64MiB")]
+    kernel_buffers: u64,
+    /// How long what a command leaves behind is followed
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    linger: Duration,
+    /// Print the counts at the end as JSON, on stderr
+    #[arg(long)]
+    json: bool,
+    /// The command to record, with its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
 }
 
 /// Write down the state of the machine: processes, sockets, modules, accounts, autostarts.
@@ -91,6 +137,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let done = match &cli.command {
         Command::Keygen(args) => run_keygen(args),
+        Command::Record(args) => run_record(args),
         Command::Snapshot(args) => run_snapshot(args),
     };
     done.unwrap_or_else(|message| {
@@ -137,6 +184,98 @@ fn run_keygen(args: &KeygenArgs) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn run_record(args: &RecordArgs) -> Result<ExitCode, String> {
+    let options = Options {
+        output: args.output.clone(),
+        key: args.key.clone(),
+        duration: args.duration,
+        max_disk: args.max_disk,
+        kernel_bytes: args.kernel_buffers,
+        linger: args.linger,
+        command: args.command.clone(),
+    };
+    let words = &mut |line: &str| say(&format!("saigen-collector: {line}"));
+    let ended = record::record(&options, words).map_err(|error| error.to_string())?;
+    let starts = ended.starts;
+    // The command owns stdout.
+    if args.json {
+        let counts = json!({
+            "journal": args.output,
+            "events": ended.events,
+            "lost": ended.lost,
+            "starts": {
+                "recorded": starts.recorded,
+                "whole": starts.whole,
+                "audit": starts.audit,
+                "perf": starts.perf,
+                "connector": starts.connector,
+            },
+        });
+        say(&counts.to_string());
+    } else {
+        say(&format!(
+            "saigen-collector: {}: {} events, {} lost; {} starts, {} with whole arguments (audit {}, perf {}, connector {})",
+            args.output.display(),
+            ended.events,
+            ended.lost,
+            starts.recorded,
+            starts.whole,
+            starts.audit,
+            starts.perf,
+            starts.connector,
+        ));
+    }
+    if let Some(full) = ended.full {
+        return Err(format!("{}: {full}", args.output.display()));
+    }
+    Ok(ExitCode::from(ended.code.unwrap_or(0)))
+}
+
+/// A time such as `90s`, `15m`, `1h`, `2d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = number_and_unit(text)?;
+    let seconds = match unit {
+        "s" | "" => 1,
+        "m" | "min" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        other => return Err(format!("unknown unit {other:?}, expected s, m, h or d")),
+    };
+    number
+        .checked_mul(seconds)
+        .map(Duration::from_secs)
+        .ok_or_else(|| "too long".to_owned())
+}
+
+/// A size such as `512KiB`, `500MiB`, `2GiB`; `K`, `M` and `G` mean the same.
+fn size(text: &str) -> Result<u64, String> {
+    let (number, unit) = number_and_unit(text)?;
+    let bytes = match unit {
+        "B" | "" => 1,
+        "K" | "KiB" => 1 << 10,
+        "M" | "MiB" => 1 << 20,
+        "G" | "GiB" => 1 << 30,
+        "T" | "TiB" => 1 << 40,
+        other => {
+            return Err(format!(
+                "unknown unit {other:?}, expected KiB, MiB, GiB or TiB"
+            ));
+        }
+    };
+    number
+        .checked_mul(bytes)
+        .ok_or_else(|| "too large".to_owned())
+}
+
+fn number_and_unit(text: &str) -> Result<(u64, &str), String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number = number
+        .parse()
+        .map_err(|_| "expected a whole number and a unit".to_owned())?;
+    Ok((number, unit))
+}
+
 fn run_snapshot(args: &SnapshotArgs) -> Result<ExitCode, String> {
     let taken = snapshot::to_journal(&args.output).map_err(|error| error.to_string())?;
     for missed in &taken.missed {
@@ -157,6 +296,20 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn times_and_sizes_are_read_with_their_units() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h"), Ok(Duration::from_secs(3_600)));
+        assert_eq!(size("2GiB"), Ok(2 << 30));
+        assert_eq!(size("7"), Ok(7));
+        for bad in ["", "h", "1w", "-1s", "99999999999999999999s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "GiB", "1GB", "99999999TiB"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn the_command_line_holds_together() {

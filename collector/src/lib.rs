@@ -15,5 +15,7 @@ pub mod namespace;
 pub mod normalize;
 pub mod process_table;
 pub mod procfs;
+pub mod record;
 pub mod snapshot;
 pub mod source;
+pub mod tree;

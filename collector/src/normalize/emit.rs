@@ -293,15 +293,22 @@ impl Normalizer {
                 local_port,
                 path: None,
             }),
-            FlowWhat::Closed { run_us } => Kind::NetworkClosed(NetworkClosed {
-                protocol,
-                local_ip,
-                local_port,
-                remote_ip,
-                remote_port,
-                run_us,
-                ..NetworkClosed::default()
-            }),
+            FlowWhat::Closed { run_us } => {
+                let ends = flow.local.zip(flow.remote);
+                let carried =
+                    ends.and_then(|(local, remote)| self.flows.take_carried(local, remote));
+                Kind::NetworkClosed(NetworkClosed {
+                    sent_bytes: carried.map(|carried| carried.sent),
+                    received_bytes: carried.map(|carried| carried.received),
+                    cookie: carried.map(|carried| Near(carried.cookie)),
+                    protocol,
+                    local_ip,
+                    local_port,
+                    remote_ip,
+                    remote_port,
+                    run_us,
+                })
+            }
         };
         if flow.protocol.is_none() && protocol.is_some() {
             self.mark(kind.name(), "protocol", Had::Reconstructed);

@@ -6,6 +6,7 @@
 //! whoever listens at its port, until an accept of that process's own tells better.
 
 use super::fact::{FlowFact, FlowWhat, Owner, Who};
+use crate::source::sock_diag::SocketRecord;
 use crate::source::tracefs::{Field, Tracepoint};
 use saigen_schemas::event::{Outcome, Protocol};
 use std::collections::{HashMap, VecDeque};
@@ -166,6 +167,17 @@ enum Phase {
     Open,
 }
 
+/// What a connection carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Carried {
+    /// Bytes sent and acknowledged.
+    pub sent: u64,
+    /// Bytes received.
+    pub received: u64,
+    /// The kernel's cookie of the socket.
+    pub cookie: u64,
+}
+
 /// Connections that are followed.
 #[derive(Debug, Default)]
 pub struct Flows {
@@ -173,6 +185,8 @@ pub struct Flows {
     listeners: HashMap<u16, Who>,
     /// Connections from elsewhere that no accept has been told of, by their other end.
     unaccepted: HashMap<End, u64>,
+    /// What ended sockets carried, by their ends.
+    carried: HashMap<(End, End), Carried>,
     /// Connects that perf saw: process and other end.
     connects: VecDeque<(u32, End)>,
     /// Accepts that audit told of: process and other end.
@@ -300,6 +314,27 @@ impl Flows {
             .rev()
             .find(|(_, end)| *end == remote)
             .map(|(pid, _)| *pid)
+    }
+
+    /// sock_diag told what a socket carried in its life.
+    pub fn carried(&mut self, socket: &SocketRecord) {
+        let Some(bytes) = socket.bytes else { return };
+        if self.carried.len() >= RECENT_MAX {
+            self.carried.clear();
+        }
+        let plain = |end: End| (end.0.to_canonical(), end.1);
+        let carried = Carried {
+            sent: bytes.0,
+            received: bytes.1,
+            cookie: socket.cookie,
+        };
+        self.carried
+            .insert((plain(socket.local), plain(socket.remote)), carried);
+    }
+
+    /// What the connection between these ends carried; told once.
+    pub fn take_carried(&mut self, local: End, remote: End) -> Option<Carried> {
+        self.carried.remove(&(local, remote))
     }
 
     /// Whether somebody listens at a port, as far as perf saw.

@@ -1,7 +1,7 @@
 //! The ledger: what each source counted and lost, so that a recording says how complete it is.
 
 use crate::source::Feed;
-use saigen_schemas::event::{Kind, RecordCompleteness, RecordLoss, Text};
+use saigen_schemas::event::{Kind, RecordCompleteness, Text};
 
 /// Counts of starts over one span.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,13 +27,23 @@ struct Lost {
     overruns: u64,
 }
 
+/// A loss to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loss {
+    /// The source, in the journal's word.
+    pub name: &'static str,
+    /// How many records; `None` where a buffer ran over and the kernel does not say.
+    pub count: Option<u64>,
+    /// Why.
+    pub detail: &'static str,
+}
+
 /// All counts.
 #[derive(Debug)]
 pub struct Ledger {
     began_us: u64,
     lost: [Lost; Feed::ALL.len()],
     told: [Lost; Feed::ALL.len()],
-    told_until_us: u64,
     starts: Starts,
     span: Starts,
     span_from_us: u64,
@@ -47,7 +57,6 @@ impl Ledger {
             began_us: now_us,
             lost: Default::default(),
             told: Default::default(),
-            told_until_us: now_us,
             starts: Starts::default(),
             span: Starts::default(),
             span_from_us: now_us,
@@ -106,23 +115,20 @@ impl Ledger {
         self.starts
     }
 
-    /// Gives what was lost since the last call, a `record.loss` each.
-    pub fn tell_losses(&mut self, now_us: u64, mut each: impl FnMut(Kind<'static>)) {
+    /// Gives what was lost since the last call.
+    pub fn tell_losses(&mut self, mut each: impl FnMut(Loss)) {
         for ((feed, lost), told) in Feed::ALL.into_iter().zip(&self.lost).zip(&mut self.told) {
             if lost == told {
                 continue;
             }
             let records = lost.records.saturating_sub(told.records);
-            each(Kind::RecordLoss(RecordLoss {
-                name: Some(Text(name(feed).as_bytes())),
+            each(Loss {
+                name: name(feed),
                 count: (records > 0).then_some(records),
-                from_us: Some(self.told_until_us),
-                to_us: Some(now_us),
-                detail: Some(Text(reason(feed, *lost, *told).as_bytes())),
-            }));
+                detail: reason(feed, *lost, *told),
+            });
             *told = *lost;
         }
-        self.told_until_us = now_us;
     }
 
     /// Gives the counts of starts since the last call.
@@ -153,8 +159,9 @@ fn completeness(starts: Starts, from_us: u64, to_us: u64) -> Kind<'static> {
     })
 }
 
-/// The source's word in the journal.
-fn name(feed: Feed) -> &'static str {
+/// A source's word in the journal.
+#[must_use]
+pub fn name(feed: Feed) -> &'static str {
     match feed {
         Feed::Perf => "perf",
         Feed::Audit => "audit",
@@ -182,25 +189,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_loss_is_told_once_with_its_span() {
+    fn a_loss_is_told_once() {
         let mut ledger = Ledger::new(10);
         ledger.lost(Feed::Perf, 3);
         ledger.lost(Feed::Perf, 4);
         ledger.overrun(Feed::Audit, 1);
         let mut told = Vec::new();
-        ledger.tell_losses(20, |kind| told.push(kind));
-        let Kind::RecordLoss(perf) = told[0] else {
-            panic!("a loss")
-        };
-        assert_eq!(
-            (perf.count, perf.from_us, perf.to_us),
-            (Some(7), Some(10), Some(20))
-        );
-        let Kind::RecordLoss(audit) = told[1] else {
-            panic!("a loss")
-        };
-        assert_eq!(audit.count, None);
-        ledger.tell_losses(30, |kind| told.push(kind));
+        ledger.tell_losses(|loss| told.push((loss.name, loss.count)));
+        assert_eq!(told, [("perf", Some(7)), ("audit", None)]);
+        ledger.tell_losses(|loss| told.push((loss.name, loss.count)));
         assert_eq!(told.len(), 2);
         assert_eq!(ledger.lost_total(), 7);
     }

@@ -13,10 +13,11 @@ use crate::source::fanotify::Files;
 use crate::source::perf::{Clock, Tracepoints};
 use crate::source::proc_connector::{Note, Sequences};
 use crate::source::tracefs::Field;
-use crate::source::{Batch, Feed, datagrams, perf};
+use crate::source::{Batch, Feed, datagrams, perf, sock_diag};
 use fact::{Detail, Fact, Who};
 use flows::{Flows, StateFields};
 use ledger::Ledger;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use saigen_schemas::event::{BootId, Event, ProcessKey, Source, Touch};
 use sorter::Sorter;
 use starts::Starts;
@@ -248,7 +249,13 @@ impl Normalizer {
                 }
             }
             Feed::Fanotify => self.file_batch(batch),
-            Feed::SockDiag => {}
+            Feed::SockDiag => {
+                for datagram in datagrams(&batch.bytes) {
+                    for socket in sock_diag::closed(datagram) {
+                        self.flows.carried(&socket);
+                    }
+                }
+            }
         }
     }
 
@@ -300,20 +307,42 @@ impl Normalizer {
         &self.table
     }
 
-    /// The watched files, to follow their mounts.
-    pub fn files_mut(&mut self) -> Option<&mut Files> {
-        self.files.as_mut()
+    /// Brings what audit counts by itself into the ledger. `before` is what the kernel had lost when
+    /// recording began.
+    pub fn settle_losses(&mut self, before: u32) {
+        let assembler = &self.assembler;
+        let kernel = assembler
+            .kernel_lost
+            .map_or(0, |lost| lost.wrapping_sub(before));
+        let serials = assembler.missing_serials.saturating_add(assembler.unread);
+        // A record that the kernel dropped may leave a serial without records, or not: the larger
+        // count is the nearer to the truth.
+        self.ledger
+            .lost_in_all(Feed::Audit, serials.max(u64::from(kernel)));
     }
 
-    /// Counts of audit, for the ledger: serials that never came, and the kernel's own counter.
+    /// Whether a process that stands is of those that are recorded.
     #[must_use]
-    pub fn audit_losses(&self) -> (u64, Option<u32>) {
-        (
-            self.assembler
-                .missing_serials
-                .saturating_add(self.assembler.unread),
-            self.assembler.kernel_lost,
-        )
+    pub fn is_recorded(&self, pid: u32, start_us: u64) -> bool {
+        let key = self.table.key_of_standing(pid, start_us);
+        let place = self
+            .table
+            .get(key)
+            .map_or(Place::Outside, |process| process.place);
+        self.wanted(place) == Wanted::Yes
+    }
+
+    /// Follows mounts that came and went.
+    pub fn follow_mounts(&mut self) {
+        let Some(files) = &mut self.files else { return };
+        let mut fds: Vec<PollFd<'_>> = files
+            .mount_fds()
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::PRI))
+            .collect();
+        let changed = poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
+        if changed && files.mounts_changed().is_err() {
+            self.ledger.overrun(Feed::Fanotify, 1);
+        }
     }
 
     fn perf_ns(&self, clocks: Now) -> u64 {

@@ -1,0 +1,569 @@
+//! Recording: sources opened, their records made into events, the events written.
+//!
+//! One thread drains ([`drain`]); this one normalizes, encodes and writes. It ends by a signal, after
+//! its time, with the command's tree, or when no more can be written; each way the journal is closed.
+
+use crate::clock;
+use crate::image_hash::ImageHashes;
+use crate::journal::{Directory, Identity, Limits, Recording, StoreError, WriteError, Writer};
+use crate::keys::{self, KeyError, KeyState};
+use crate::machine::Machine;
+use crate::normalize::{ArgsFrom, Normalizer, Scope, Settings, ledger};
+use crate::snapshot::{self, Unowned};
+use crate::source::SourceError;
+use crate::tree::{Stage, Tree};
+use drain::{Drain, Pace, Signal, Told};
+use saigen_schemas::event::{
+    Event, Fields, Kind, Marks, ProcessKey, RecordBoot, RecordConfiguration, RecordSource, Source,
+    SourceState, Text,
+};
+use saigen_schemas::journal::SourceLevel;
+use sha2::{Digest, Sha256};
+use sources::Sources;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+pub mod drain;
+pub mod sources;
+mod urgency;
+
+/// How often the counts of starts are sealed into the journal.
+const COMPLETENESS: Duration = Duration::from_secs(60);
+
+/// How often losses are told and mounts looked at.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// Kernel memory for perf's rings, unless said otherwise.
+pub const KERNEL_BYTES: u64 = 64 << 20;
+
+/// What is to be recorded, and where to.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The journal's directory, which must not hold anything.
+    pub output: PathBuf,
+    /// The endpoint's key; without one the journal is not sealed.
+    pub key: Option<PathBuf>,
+    /// How long.
+    pub duration: Option<Duration>,
+    /// Bytes that the journal may take.
+    pub max_disk: u64,
+    /// Bytes of kernel memory for perf's rings.
+    pub kernel_bytes: u64,
+    /// How long what a command leaves behind is followed.
+    pub linger: Duration,
+    /// The command whose tree is recorded; empty for the whole system.
+    pub command: Vec<OsString>,
+}
+
+/// How a recording ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The command's status, as a shell gives it, if there was a command that ended.
+    pub code: Option<u8>,
+    /// Events written.
+    pub events: u64,
+    /// Events known to be lost.
+    pub lost: u64,
+    /// Starts, by who counted them.
+    pub starts: ledger::Starts,
+    /// Why no more could be written, if that ended it. The journal is whole up to there.
+    pub full: Option<WriteError>,
+}
+
+/// Why nothing is recorded.
+#[derive(Debug)]
+pub enum RecordError {
+    /// The privilege is missing.
+    Forbidden(SourceError),
+    /// The spine cannot be had.
+    Source(SourceError),
+    /// The directory does not take a journal.
+    Store(StoreError),
+    /// The key cannot be used.
+    Key(KeyError),
+    /// The journal cannot be written.
+    Write(WriteError),
+    /// The machine cannot be asked for its name and boot, or has no thread to give.
+    Machine(io::Error),
+    /// The command cannot be started.
+    Command {
+        /// The program.
+        program: OsString,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecordError::Forbidden(error) => write!(
+                f,
+                "recording needs root or the capabilities perfmon, audit_control, net_admin, sys_admin \
+                 and dac_read_search ({error}); `saigen-collector probe` says what can be had"
+            ),
+            RecordError::Source(error) => {
+                write!(f, "{error}; without perf nothing can be recorded")
+            }
+            RecordError::Store(error) => error.fmt(f),
+            RecordError::Key(error) => error.fmt(f),
+            RecordError::Write(error) => error.fmt(f),
+            RecordError::Machine(error) => write!(f, "cannot begin to record: {error}"),
+            RecordError::Command { program, error } => {
+                write!(f, "cannot run {}: {error}", program.to_string_lossy())
+            }
+        }
+    }
+}
+
+impl std::error::Error for RecordError {}
+
+impl From<SourceError> for RecordError {
+    fn from(error: SourceError) -> Self {
+        if error.error.kind() == io::ErrorKind::PermissionDenied {
+            RecordError::Forbidden(error)
+        } else {
+            RecordError::Source(error)
+        }
+    }
+}
+
+/// Records until it is over. `say` takes words for the person.
+///
+/// # Errors
+/// Nothing, or nothing more than the beginning, was recorded.
+pub fn record(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Ended, RecordError> {
+    drain::block_signals();
+    let machine = Machine::read(None).map_err(RecordError::Machine)?;
+    // Before the directory is made: without privilege nothing is left behind.
+    let sources = sources::open(options.kernel_bytes)?;
+    let scope = if options.command.is_empty() {
+        Scope::System
+    } else {
+        Scope::Tree
+    };
+    let mut recorder = Recorder::create(options, scope, machine, sources, say)?;
+    recorder.open_journal();
+    let tree = match scope {
+        Scope::System => None,
+        Scope::Tree => match Tree::start(&options.command, options.linger) {
+            Ok(tree) => Some(tree),
+            Err(error) => {
+                recorder.end()?;
+                let program = options.command.first().cloned().unwrap_or_default();
+                return Err(RecordError::Command { program, error });
+            }
+        },
+    };
+    recorder.tree = tree;
+    recorder.run(options.duration);
+    recorder.end()
+}
+
+/// A running recording.
+struct Recorder {
+    drain: Drain,
+    normalizer: Normalizer,
+    writer: Option<Writer<Directory>>,
+    failed: Option<WriteError>,
+    machine: Machine,
+    scope: Scope,
+    configuration: String,
+    levels: Vec<SourceLevel>,
+    hashes: ImageHashes,
+    audit_lost_before: u32,
+    segment: u32,
+    tree: Option<Tree>,
+    stop: Stop,
+    housekept: Instant,
+    counted: Instant,
+}
+
+/// Whether the recording goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    No,
+    Asked,
+    Ended,
+}
+
+impl Recorder {
+    fn create(
+        options: &Options,
+        scope: Scope,
+        machine: Machine,
+        sources: Sources,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Recorder, RecordError> {
+        let identity = match &options.key {
+            Some(path) => {
+                let (state, key) = KeyState::open(path).map_err(RecordError::Key)?;
+                Identity::Sealed(state, key)
+            }
+            None => Identity::Unsealed(keys::unsealed_enrolment().map_err(RecordError::Machine)?),
+        };
+        let store =
+            Directory::create(&options.output, &identity.label()).map_err(RecordError::Store)?;
+        let configuration = configuration(options, &sources.levels);
+        let recording = Recording {
+            host: machine.host.clone(),
+            boot: machine.boot,
+            tool: TOOL.to_owned(),
+            configuration_sha256: hex(&Sha256::digest(&configuration)),
+            scope: scope_word(scope).to_owned(),
+            sources: sources.levels.clone(),
+        };
+        let limits = Limits {
+            journal_bytes_max: options.max_disk,
+            ..Limits::default()
+        };
+        let writer = Writer::create(store, identity, recording, limits, clock::now())
+            .map_err(RecordError::Write)?;
+        for level in sources
+            .levels
+            .iter()
+            .filter(|level| !level.missed.is_empty())
+        {
+            say(&format!(
+                "{}: {}; missed: {}",
+                level.source, level.level, level.missed
+            ));
+        }
+        let pace = match sources.args_from {
+            ArgsFrom::Audit => Pace::Gathered,
+            ArgsFrom::Stack => Pace::AtOnce,
+        };
+        let settings = Settings {
+            scope,
+            args_from: sources.args_from,
+            audit: sources.audit,
+            perf_clock: sources.perf_clock,
+            tracepoints: sources.tracepoints,
+            host: machine.host.clone().into_bytes(),
+            boot: machine.boot,
+        };
+        let drain = Drain::start(sources.drained.0, pace).map_err(RecordError::Machine)?;
+        Ok(Recorder {
+            drain,
+            normalizer: Normalizer::new(settings, sources.files, clock::now()),
+            segment: writer.segment(),
+            writer: Some(writer),
+            failed: None,
+            machine,
+            scope,
+            configuration,
+            levels: sources.levels,
+            hashes: ImageHashes::default(),
+            audit_lost_before: sources.audit_lost_before,
+            tree: None,
+            stop: Stop::No,
+            housekept: Instant::now(),
+            counted: Instant::now(),
+        })
+    }
+
+    /// The first events: the boot, what is recorded and how, the state of the machine.
+    fn open_journal(&mut self) {
+        let machine = self.machine.clone();
+        self.own(Kind::RecordBoot(RecordBoot {
+            kernel: Some(Text(machine.kernel.as_bytes())),
+            command_line: Some(Text(&machine.command_line)),
+            machine: Some(Text(machine.architecture.as_bytes())),
+        }));
+        let configuration = self.configuration.clone();
+        self.own(Kind::RecordConfiguration(RecordConfiguration {
+            tool: Some(Text(TOOL.as_bytes())),
+            content: Some(Text(configuration.as_bytes())),
+            sha256: <[u8; 32]>::try_from(&Sha256::digest(&configuration)[..])
+                .ok()
+                .map(saigen_schemas::event::Hash32),
+        }));
+        for level in self.levels.clone() {
+            let state = if level.gives.is_empty() {
+                SourceState::Down
+            } else {
+                SourceState::Up
+            };
+            let detail = if level.missed.is_empty() {
+                level.level
+            } else {
+                format!("{}; missed: {}", level.level, level.missed)
+            };
+            self.own(Kind::RecordSource(RecordSource {
+                name: Some(Text(level.source.as_bytes())),
+                state: Some(state),
+                detail: Some(Text(detail.as_bytes())),
+            }));
+        }
+        self.tell_state();
+    }
+
+    /// The state of the machine, or of the tree, as it stands now.
+    fn tell_state(&mut self) {
+        let seen_by = self.tree.as_ref().map(Tree::pid);
+        let standing: Vec<_> = crate::procfs::all()
+            .into_iter()
+            .filter(|process| self.normalizer.is_recorded(process.pid, process.start_us))
+            .collect();
+        let keys: HashMap<u32, ProcessKey> = standing
+            .iter()
+            .map(|process| {
+                (
+                    process.pid,
+                    self.normalizer
+                        .table()
+                        .key_of_standing(process.pid, process.start_us),
+                )
+            })
+            .collect();
+        let scope = snapshot::Scope {
+            seen_by,
+            processes: &standing,
+            unowned: match self.scope {
+                Scope::System => Unowned::Told,
+                Scope::Tree => Unowned::LeftOut,
+            },
+        };
+        let now = clock::now();
+        let (writer, failed, machine) = (&mut self.writer, &mut self.failed, &self.machine);
+        let missed = snapshot::take(
+            &scope,
+            &keys,
+            &mut self.hashes,
+            now.boot_us,
+            &mut |actor, kind| {
+                let event = Event {
+                    seq: 0,
+                    time: now.time(),
+                    recorded_us: None,
+                    host: Text(machine.host.as_bytes()),
+                    boot: machine.boot,
+                    source: Source::Proc,
+                    actor,
+                    marks: Marks::default(),
+                    extra: Fields::default(),
+                    kind,
+                };
+                write(writer, failed, &event);
+            },
+        );
+        for part in missed {
+            self.own(Kind::RecordSource(RecordSource {
+                name: Some(Text(b"proc")),
+                state: Some(SourceState::Down),
+                detail: Some(Text(part.as_bytes())),
+            }));
+        }
+    }
+
+    /// Takes what is told until it is over.
+    fn run(&mut self, duration: Option<Duration>) {
+        let end = duration.and_then(|duration| Instant::now().checked_add(duration));
+        while self.stop != Stop::Ended {
+            match self.drain.told.recv_timeout(HOUSEKEEPING) {
+                Ok(told) => self.take(told),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if self.stop == Stop::No && self.is_over(end) {
+                self.stop = Stop::Asked;
+                self.drain.stop();
+            }
+        }
+    }
+
+    fn is_over(&mut self, end: Option<Instant>) -> bool {
+        let tree_over = match &mut self.tree {
+            Some(tree) => tree.stage(self.normalizer.tree_alive()) == Stage::Over,
+            None => false,
+        };
+        tree_over || self.failed.is_some() || end.is_some_and(|end| Instant::now() >= end)
+    }
+
+    fn take(&mut self, told: Told) {
+        match told {
+            Told::Batch(batch) => {
+                self.normalizer.batch(&batch);
+                self.drain.recycle(batch);
+            }
+            Told::Round(began) => {
+                let (writer, failed) = (&mut self.writer, &mut self.failed);
+                self.normalizer
+                    .round(began, &mut |event| write(writer, failed, event));
+                self.tick();
+            }
+            Told::Down(feed, error) => {
+                let detail = error.to_string();
+                self.own(Kind::RecordSource(RecordSource {
+                    name: Some(Text(ledger::name(feed).as_bytes())),
+                    state: Some(SourceState::Down),
+                    detail: Some(Text(detail.as_bytes())),
+                }));
+            }
+            Told::Signal(signal) => self.signal(signal),
+            Told::End => self.stop = Stop::Ended,
+        }
+    }
+
+    /// What is due with time: the writer's seals, losses, counts, mounts, the state of a new segment.
+    fn tick(&mut self) {
+        let now = clock::now();
+        if let Some(writer) = &mut self.writer
+            && now.boot_us >= writer.deadline_us()
+            && let Err(error) = writer.tick(now)
+        {
+            self.failed.get_or_insert(error);
+        }
+        if self.housekept.elapsed() >= HOUSEKEEPING {
+            self.housekept = Instant::now();
+            self.tell_losses();
+            self.normalizer.follow_mounts();
+            let segment = self.writer.as_ref().map_or(self.segment, Writer::segment);
+            if segment != self.segment {
+                self.segment = segment;
+                self.tell_state();
+            }
+        }
+        if self.counted.elapsed() >= COMPLETENESS {
+            self.counted = Instant::now();
+            let kind = self.normalizer.ledger.tell_completeness(now.boot_us);
+            self.own(kind);
+        }
+    }
+
+    fn tell_losses(&mut self) {
+        self.normalizer.settle_losses(self.audit_lost_before);
+        let now = clock::now();
+        let (writer, failed) = (&mut self.writer, &mut self.failed);
+        self.normalizer.ledger.tell_losses(|loss| {
+            if let Some(writer) = writer.as_mut().filter(|_| failed.is_none())
+                && let Err(error) = writer.lose(loss.name, loss.count, loss.detail, now)
+            {
+                failed.get_or_insert(error);
+            }
+        });
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        match (signal, &mut self.tree) {
+            (Signal::Child, _) => {}
+            // The terminal sends it to the command too: its end is ours. A second time we do not wait.
+            (Signal::Interrupt, Some(tree)) => tree.hurry(),
+            (Signal::Terminate | Signal::Hangup, Some(tree)) => {
+                tree.hurry();
+                tree.terminate();
+            }
+            (Signal::Interrupt | Signal::Terminate | Signal::Hangup, None) => {
+                if self.stop == Stop::No {
+                    self.stop = Stop::Asked;
+                    self.drain.stop();
+                }
+            }
+        }
+    }
+
+    /// An event of the recorder itself.
+    fn own(&mut self, kind: Kind<'_>) {
+        let (writer, failed) = (&mut self.writer, &mut self.failed);
+        self.normalizer
+            .send_own(clock::boot_us(), kind, &mut |event| {
+                write(writer, failed, event)
+            });
+    }
+
+    /// Writes what still waits, closes the sources and the journal.
+    fn end(mut self) -> Result<Ended, RecordError> {
+        self.drain.stop();
+        while self.stop != Stop::Ended {
+            match self.drain.told.recv() {
+                Ok(told) => self.take(told),
+                Err(_) => break,
+            }
+        }
+        let now = clock::now();
+        let (writer, failed) = (&mut self.writer, &mut self.failed);
+        self.normalizer
+            .finish(now, &mut |event| write(writer, failed, event));
+        self.tell_losses();
+        let rest = self.normalizer.ledger.tell_completeness(now.boot_us);
+        self.own(rest);
+        let all = self.normalizer.ledger.tell_all(now.boot_us);
+        self.own(all);
+        self.drain.join();
+        let (mut events, mut lost) = (0, 0);
+        if let Some(writer) = self.writer.take() {
+            (events, lost) = (writer.next_seq(), writer.lost());
+            let closed = writer.close(clock::now());
+            if let Err(error) = closed {
+                return Err(RecordError::Write(self.failed.take().unwrap_or(error)));
+            }
+        }
+        Ok(Ended {
+            code: self.tree.as_ref().and_then(Tree::code),
+            events,
+            lost,
+            starts: self.normalizer.ledger.starts(),
+            full: self.failed,
+        })
+    }
+}
+
+/// The tool and its version, as the journal names them.
+const TOOL: &str = concat!("saigen-collector ", env!("CARGO_PKG_VERSION"));
+
+/// Writes an event, unless writing has failed before.
+fn write(
+    writer: &mut Option<Writer<Directory>>,
+    failed: &mut Option<WriteError>,
+    event: &Event<'_>,
+) {
+    if failed.is_some() {
+        return;
+    }
+    if let Some(writer) = writer
+        && let Err(error) = writer.push(event, urgency::of(event), clock::now())
+    {
+        *failed = Some(error);
+    }
+}
+
+fn scope_word(scope: Scope) -> &'static str {
+    match scope {
+        Scope::System => "system",
+        Scope::Tree => "tree",
+    }
+}
+
+/// Sources and settings, as the journal holds them.
+fn configuration(options: &Options, levels: &[SourceLevel]) -> String {
+    let command: Vec<_> = options
+        .command
+        .iter()
+        .map(|word| word.to_string_lossy())
+        .collect();
+    serde_json::json!({
+        "command": command,
+        "duration_s": options.duration.map(|duration| duration.as_secs()),
+        "kernel_bytes": options.kernel_bytes,
+        "linger_s": options.linger.as_secs(),
+        "max_disk_bytes": options.max_disk,
+        "sealed": options.key.is_some(),
+        "sources": levels,
+    })
+    .to_string()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}

@@ -151,7 +151,6 @@ fn watch_files(
                 source: "fanotify".to_owned(),
                 level: match files.rung() {
                     fanotify::Rung::Whole => "whole",
-                    fanotify::Rung::WithoutProcess => "without process descriptors",
                     fanotify::Rung::NamesOnly => "names only",
                 }
                 .to_owned(),

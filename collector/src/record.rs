@@ -4,7 +4,6 @@
 //! its time, with the command's tree, or when no more can be written; each way the journal is closed.
 
 use crate::clock;
-use crate::image_hash::ImageHashes;
 use crate::journal::{Directory, Identity, Limits, Recording, StoreError, WriteError, Writer};
 use crate::keys::{self, KeyError, KeyState};
 use crate::machine::Machine;
@@ -175,7 +174,6 @@ struct Recorder {
     scope: Scope,
     configuration: String,
     levels: Vec<SourceLevel>,
-    hashes: ImageHashes,
     audit_lost_before: u32,
     segment: u32,
     tree: Option<Tree>,
@@ -258,7 +256,6 @@ impl Recorder {
             scope,
             configuration,
             levels: sources.levels,
-            hashes: ImageHashes::default(),
             audit_lost_before: sources.audit_lost_before,
             tree: None,
             stop: Stop::No,
@@ -334,7 +331,7 @@ impl Recorder {
         let missed = snapshot::take(
             &scope,
             &keys,
-            &mut self.hashes,
+            &mut self.normalizer.hashes,
             now.boot_us,
             &mut |actor, kind| {
                 let event = Event {
@@ -379,7 +376,11 @@ impl Recorder {
 
     fn is_over(&mut self, end: Option<Instant>) -> bool {
         let tree_over = match &mut self.tree {
-            Some(tree) => tree.stage(self.normalizer.tree_alive()) == Stage::Over,
+            Some(tree) => {
+                let (alive, complete_us) =
+                    (self.normalizer.tree_alive(), self.normalizer.complete_us());
+                tree.stage(alive, complete_us, clock::boot_us()) == Stage::Over
+            }
             None => false,
         };
         tree_over || self.failed.is_some() || end.is_some_and(|end| Instant::now() >= end)
@@ -423,6 +424,7 @@ impl Recorder {
             self.housekept = Instant::now();
             self.tell_losses();
             self.normalizer.follow_mounts();
+            self.normalizer.follow_accounts();
             let segment = self.writer.as_ref().map_or(self.segment, Writer::segment);
             if segment != self.segment {
                 self.segment = segment;
@@ -490,8 +492,9 @@ impl Recorder {
         self.normalizer
             .finish(now, &mut |event| write(writer, failed, event));
         self.tell_losses();
-        let rest = self.normalizer.ledger.tell_completeness(now.boot_us);
-        self.own(rest);
+        if let Some(rest) = self.normalizer.ledger.tell_rest(now.boot_us) {
+            self.own(rest);
+        }
         let all = self.normalizer.ledger.tell_all(now.boot_us);
         self.own(all);
         self.drain.join();

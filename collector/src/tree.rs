@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What is waited for after the command has ended, so that what it left behind is recorded.
 pub const LINGER: Duration = Duration::from_secs(10);
@@ -23,7 +23,7 @@ pub const LINGER: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Tree {
     child: Child,
-    ended: Option<(ExitStatus, Instant)>,
+    ended: Option<(ExitStatus, u64)>,
     linger: Duration,
 }
 
@@ -70,16 +70,22 @@ impl Tree {
         self.child.id()
     }
 
-    /// Looks whether the command has ended; `alive` of its tree were when records were last read.
-    pub fn stage(&mut self, alive: usize) -> Stage {
+    /// Looks whether the command has ended. Of its tree `alive` processes were by the records up to
+    /// `complete_us`; the time is `now_us`, both on the boot clock.
+    pub fn stage(&mut self, alive: usize, complete_us: u64, now_us: u64) -> Stage {
         if self.ended.is_none()
             && let Ok(Some(status)) = self.child.try_wait()
         {
-            self.ended = Some((status, Instant::now()));
+            self.ended = Some((status, now_us));
         }
+        let linger_us = u64::try_from(self.linger.as_micros()).unwrap_or(u64::MAX);
         match self.ended {
             None => Stage::Runs,
-            Some((_, since)) if alive > 0 && since.elapsed() < self.linger => Stage::Lingers,
+            // Until what it did last has been read, nobody knows whom it left behind.
+            Some((_, ended_us)) if complete_us <= ended_us => Stage::Lingers,
+            Some((_, ended_us)) if alive > 0 && now_us < ended_us.saturating_add(linger_us) => {
+                Stage::Lingers
+            }
             Some(_) => Stage::Over,
         }
     }
@@ -117,7 +123,7 @@ mod tests {
     fn ended(command: &[&str]) -> Option<u8> {
         let command: Vec<OsString> = command.iter().map(OsString::from).collect();
         let mut tree = Tree::start(&command, Duration::ZERO).unwrap();
-        while tree.stage(0) == Stage::Runs {
+        while tree.stage(0, 1, 0) == Stage::Runs {
             std::thread::sleep(Duration::from_millis(2));
         }
         tree.code()
@@ -138,13 +144,17 @@ mod tests {
 
     #[test]
     fn what_is_left_behind_is_waited_for_and_not_for_ever() {
-        let mut tree = Tree::start(&[OsString::from("true")], Duration::from_millis(80)).unwrap();
-        while tree.stage(1) == Stage::Runs {
+        let mut tree = Tree::start(&[OsString::from("true")], Duration::from_micros(80)).unwrap();
+        while tree.stage(0, 0, 1_000) == Stage::Runs {
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert_eq!(tree.stage(1), Stage::Lingers);
-        assert_eq!(tree.stage(0), Stage::Over);
-        std::thread::sleep(Duration::from_millis(90));
-        assert_eq!(tree.stage(1), Stage::Over);
+        assert_eq!(tree.stage(0, 900, 1_010), Stage::Lingers, "not all is read");
+        assert_eq!(tree.stage(1, 1_020, 1_040), Stage::Lingers, "one is left");
+        assert_eq!(tree.stage(0, 1_020, 1_040), Stage::Over);
+        assert_eq!(
+            tree.stage(1, 1_070, 1_080),
+            Stage::Over,
+            "it was waited for long enough"
+        );
     }
 }

@@ -1,6 +1,9 @@
 //! The sources on the running kernel. These tests need root and the machine to themselves: audit has
 //! one owner. They run where `SAIGEN_LIVE=1` is set.
 
+mod live;
+
+use live::live;
 use saigen_collector::source::audit::assemble::{ArgsState, Assembler, AuditEvent, What};
 use saigen_collector::source::audit::rules::Call;
 use saigen_collector::source::audit::{self, Audit, Role};
@@ -9,24 +12,7 @@ use saigen_collector::source::perf::{Perf, PerfOptions, Stack};
 use saigen_collector::source::proc_connector::{Note, NoteKind, ProcConnector};
 use saigen_collector::source::{Batch, Drained, Source, datagrams};
 use std::process::Command;
-use std::sync::Mutex;
 use std::time::Duration;
-
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-/// Runs a test if this is the place for it, and says why not otherwise.
-fn live(name: &str, test: impl FnOnce()) {
-    if std::env::var_os("SAIGEN_LIVE").is_none() {
-        eprintln!(
-            "{name}: skipped, SAIGEN_LIVE is not set (needs root and an audit that nobody owns)"
-        );
-        return;
-    }
-    let _alone = ONE_AT_A_TIME
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    test();
-}
 
 /// Starts `true` with an argument that only this test uses, from a process born after the sources.
 fn start_marked(marker: &str) {

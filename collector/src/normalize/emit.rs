@@ -62,8 +62,14 @@ impl Normalizer {
         if wanted == Wanted::No {
             return;
         }
-        // Audit's clock advances by the tick and may date a deed before its doer.
-        let at_us = actor.map_or(at_us, |key| at_us.max(key.start_us));
+        // Audit's clock advances by the tick and may date a deed before its doer; fanotify's events are
+        // dated when they are drained, and may be so after their doer's end.
+        let at_us = match actor.and_then(|key| self.table.get(key)) {
+            Some(process) => at_us
+                .min(process.ended_us.unwrap_or(u64::MAX))
+                .max(process.key.start_us),
+            None => at_us,
+        };
         self.emit_detail(at_us, source, actor, &detail, sink);
     }
 
@@ -445,7 +451,7 @@ fn module_kind<'a>(name: &'a [u8], outcome: Outcome, call: &'static str) -> Kind
 fn file_kind(file: &FileFact) -> Kind<'_> {
     let path = file.path.as_deref().map(Text);
     let inode = file.inode.map(Near);
-    let dev = file.dev.map(event_device);
+    let dev = file.dev;
     let mode = file.status.map(|status| status.mode);
     match file.what {
         FileWhat::Created => Kind::FileCreated(FileCreated {

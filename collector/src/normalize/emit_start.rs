@@ -7,7 +7,14 @@ use super::{Normalizer, Sink, Wanted, ledger};
 use crate::process_table::Place;
 use crate::procfs::{self, Ids};
 use crate::source::audit::assemble::{ArgsState, AuditEvent};
-use saigen_schemas::event::{Had, Kind, KindName, Near, ProcessKey, ProcessStart, Source, Text};
+use saigen_schemas::event::{
+    Had, Hash32, Kind, KindName, Near, ProcessKey, ProcessStart, Source, Text,
+};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// perf's places of the process and mount namespaces.
@@ -112,6 +119,25 @@ impl Normalizer {
         })
     }
 
+    /// The hash of the image: of the file at its path if that is still the one that was mapped, else
+    /// of what the process runs, if it still runs it.
+    fn image_hash(&mut self, key: ProcessKey, start: &Start) -> Option<Hash32> {
+        if start.image_id.1 == 0 {
+            return None;
+        }
+        let is_image = |file: &File| {
+            file.metadata()
+                .is_ok_and(|status| (status.dev(), status.ino()) == start.image_id)
+        };
+        let path = OsStr::from_bytes(&start.image);
+        let running = format!("/proc/{}/exe", key.pid);
+        let file = [Path::new(path), Path::new(&running)]
+            .into_iter()
+            .filter_map(|path| File::open(path).ok())
+            .find(is_image)?;
+        self.hashes.of(&file, start.at_us)
+    }
+
     fn send_start(
         &mut self,
         key: ProcessKey,
@@ -146,6 +172,8 @@ impl Normalizer {
         let (mnt_ns, pid_ns) = (foreign(MNT_NS), foreign(PID_NS));
         let ids = process.as_ref().map(|process| process.ids);
         let set = |id: u32| (id != u32::MAX).then_some(id);
+        let sha256 = self.image_hash(key, start);
+        let account = ids.and_then(|ids| self.accounts.get(&ids.euid).cloned());
         if let Some(had) = arguments.as_ref().and_then(|arguments| arguments.had) {
             self.mark(KindName::ProcessStart, "args", had);
         }
@@ -187,6 +215,8 @@ impl Normalizer {
             mnt_ns,
             pid_ns,
             script: script.as_deref().map(Text),
+            account: account.as_deref().map(Text),
+            sha256,
             dev: (start.image_id.1 != 0).then(|| event_device(start.image_id.0)),
             inode: (start.image_id.1 != 0).then_some(Near(start.image_id.1)),
             ..ProcessStart::default()

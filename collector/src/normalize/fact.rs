@@ -214,7 +214,7 @@ pub struct FileFact {
     pub path: Option<Vec<u8>>,
     /// The path after, of a rename.
     pub to: Option<Vec<u8>>,
-    /// Device, as `makedev(3)` packs it.
+    /// Device, major in the upper 32 bits.
     pub dev: Option<u64>,
     /// Inode.
     pub inode: Option<u64>,

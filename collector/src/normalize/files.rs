@@ -48,11 +48,14 @@ impl Normalizer {
             gid: status.gid,
         });
         // A further name of a file that was there comes as a creation too.
-        let linked = record
-            .status
-            .is_some_and(|status| status.links > 1 && status.mode & TYPE_BITS == ORDINARY);
+        let kind = record.status.map(|status| status.mode & TYPE_BITS);
+        let linked = kind == Some(ORDINARY) && record.status.is_some_and(|status| status.links > 1);
         for (seen, what) in IN_ORDER {
             if !record.seen.has(seen) {
+                continue;
+            }
+            // Terminals and the null device are written to all the time; nothing stays there.
+            if what == FileWhat::Written && kind.is_some_and(|kind| kind != ORDINARY) {
                 continue;
             }
             let what = if what == FileWhat::Created && linked {

@@ -139,6 +139,12 @@ impl Ledger {
         kind
     }
 
+    /// Gives the counts of starts since the last call at the end; none if there was no call before, so
+    /// that the span is the whole.
+    pub fn tell_rest(&mut self, now_us: u64) -> Option<Kind<'static>> {
+        (self.span_from_us != self.began_us).then(|| self.tell_completeness(now_us))
+    }
+
     /// Gives the counts of starts over the whole recording.
     #[must_use]
     pub fn tell_all(&self, now_us: u64) -> Kind<'static> {

@@ -5,8 +5,10 @@
 //! their own order, ahead of the facts: when a fact's turn comes, the table knows who had its pid.
 
 use crate::clock::Now;
+use crate::image_hash::ImageHashes;
 use crate::process_table::{Namespaces, Place, ProcessTable};
 use crate::procfs;
+use crate::snapshot::{Root, accounts};
 use crate::source::audit::Role;
 use crate::source::audit::assemble::Assembler;
 use crate::source::fanotify::Files;
@@ -24,6 +26,7 @@ use starts::Starts;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 mod audit;
 mod emit;
@@ -91,6 +94,8 @@ pub type Sink<'s> = &'s mut dyn FnMut(&Event<'_>);
 pub struct Normalizer {
     settings: Settings,
     clocks: Now,
+    /// When the round before the last began.
+    complete_us: u64,
     own_pid: u32,
     table: ProcessTable,
     sorter: Sorter,
@@ -106,8 +111,9 @@ pub struct Normalizer {
     codes: HashMap<u32, (u64, u32)>,
     /// The order in which [`Self::codes`] are forgotten.
     code_order: VecDeque<(u64, u32)>,
-    /// Processes between an exec's first record and its last, with what was mapped first.
-    starting: HashMap<u32, Option<Image>>,
+    /// Processes between an exec's first record and its last, with what was mapped meanwhile: the
+    /// program first, then its interpreter.
+    starting: HashMap<u32, Vec<Image>>,
     mapped: HashSet<u64>,
     /// Reaches into processes, with the time of the last.
     touches: HashMap<(Option<ProcessKey>, ProcessKey, Touch), u64>,
@@ -115,15 +121,21 @@ pub struct Normalizer {
     waiting: BinaryHeap<Reverse<Queued>>,
     queued: u64,
     marks: Vec<u8>,
+    /// Hashes of images, and of what the state holds.
+    pub hashes: ImageHashes,
+    /// Names of accounts by user.
+    accounts: HashMap<u32, Arc<[u8]>>,
+    accounts_changed: Option<SystemTime>,
     /// What was counted and lost.
     pub ledger: Ledger,
 }
 
-/// A program as it was mapped.
+/// A file as it was mapped.
 #[derive(Debug, Clone)]
 struct Image {
     path: Arc<[u8]>,
     id: (u64, u64),
+    generation: u64,
 }
 
 /// The fields of `sched:sched_process_exec`.
@@ -195,9 +207,10 @@ impl Normalizer {
             group_dead: point.field("group_dead"),
         });
         let states = points.socket.as_ref().and_then(StateFields::of);
-        Normalizer {
+        let mut normalizer = Normalizer {
             settings,
             clocks,
+            complete_us: 0,
             own_pid,
             table,
             sorter: Sorter::default(),
@@ -218,8 +231,13 @@ impl Normalizer {
             waiting: BinaryHeap::new(),
             queued: 0,
             marks: Vec::new(),
+            hashes: ImageHashes::default(),
+            accounts: HashMap::new(),
+            accounts_changed: None,
             ledger: Ledger::new(clocks.boot_us),
-        }
+        };
+        normalizer.follow_accounts();
+        normalizer
     }
 
     /// Takes what was drained from one source.
@@ -262,6 +280,7 @@ impl Normalizer {
     /// A round of draining ended that began when the clocks stood so. What is complete by now is
     /// emitted.
     pub fn round(&mut self, began: Now, sink: Sink<'_>) {
+        self.complete_us = self.clocks.boot_us;
         self.clocks = began;
         let began_ns = self.perf_ns(began);
         let mut sorter = std::mem::take(&mut self.sorter);
@@ -287,6 +306,12 @@ impl Normalizer {
             self.push(now.boot_us, Source::Perf, who, Detail::Flow(flow));
         }
         self.emit_until(u64::MAX, sink);
+    }
+
+    /// Up to when perf's records have all been read, boot clock, microseconds.
+    #[must_use]
+    pub fn complete_us(&self) -> u64 {
+        self.complete_us
     }
 
     /// How many processes of the tree are alive, by what has been read so far.
@@ -330,6 +355,28 @@ impl Normalizer {
             .get(key)
             .map_or(Place::Outside, |process| process.place);
         self.wanted(place) == Wanted::Yes
+    }
+
+    /// Reads the names of accounts again, if they changed.
+    pub fn follow_accounts(&mut self) {
+        let changed = std::fs::metadata("/etc/passwd")
+            .and_then(|status| status.modified())
+            .ok();
+        if changed.is_none() || changed == self.accounts_changed {
+            return;
+        }
+        let Ok(root) = Root::open(None) else { return };
+        let Some(passwd) = root.read(b"/etc/passwd") else {
+            return;
+        };
+        self.accounts_changed = changed;
+        self.accounts.clear();
+        for account in accounts::parse(&passwd.content) {
+            // Of several names of one user the first is the one that the system shows.
+            self.accounts
+                .entry(account.uid)
+                .or_insert_with(|| Arc::from(account.name));
+        }
     }
 
     /// Follows mounts that came and went.

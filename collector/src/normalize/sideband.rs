@@ -20,6 +20,10 @@ const NAMESPACE_ORDER: [Namespace; NAMESPACES] = [
     Namespace::Cgroup,
 ];
 
+/// Files that are kept from the time between an exec's first record and its last: the program, its
+/// interpreter, and those of a miscellaneous binary format.
+const STARTING_MAPS_MAX: usize = 8;
+
 /// `PERF_BPF_EVENT_PROG_LOAD` and `PERF_BPF_EVENT_PROG_UNLOAD`.
 const BPF_LOADED: u16 = 1;
 const BPF_UNLOADED: u16 = 2;
@@ -46,7 +50,7 @@ impl Normalizer {
                 why: CommWhy::Exec,
                 ..
             } => {
-                self.starting.insert(pid, None);
+                self.starting.insert(pid, Vec::new());
             }
             RecordKind::Comm {
                 why: CommWhy::Renamed,
@@ -110,37 +114,38 @@ impl Normalizer {
         if !is_file {
             return;
         }
-        let id = (mapping.dev, mapping.inode);
-        let program = match self.starting.get_mut(&mapping.pid) {
-            Some(first @ None) => {
-                // The kernel maps the program itself before anything else.
-                *first = Some(Image {
-                    path: Arc::from(mapping.path),
-                    id,
-                });
-                return;
-            }
-            Some(Some(image)) => image.id,
-            None => match self.table.find(mapping.pid, at_us) {
-                Some(process) => process.image_id,
-                None => return,
-            },
+        let image = Image {
+            path: Arc::from(mapping.path),
+            id: (mapping.dev, mapping.inode),
+            generation: mapping.generation,
         };
-        if program == id {
+        if let Some(mapped) = self.starting.get_mut(&mapping.pid) {
+            if mapped.len() < STARTING_MAPS_MAX {
+                mapped.push(image);
+            }
+        } else if let Some(process) = self.table.find(mapping.pid, at_us) {
+            let program = process.image_id;
+            self.library(mapping.pid, program, image, at_us);
+        }
+    }
+
+    /// A program mapped a file. Each program's libraries are told once: what is new to it stands out,
+    /// what is not is noise.
+    fn library(&mut self, pid: u32, program: (u64, u64), image: Image, at_us: u64) {
+        if program == image.id {
             return;
         }
-        // Each program's libraries are told once: what is new to it stands out, what is not is noise.
         let mut pair = DefaultHasher::new();
-        (program, id, mapping.generation).hash(&mut pair);
+        (program, image.id, image.generation).hash(&mut pair);
         if self.mapped.len() >= MAPPED_MAX {
             self.mapped.clear();
         }
         if self.mapped.insert(pair.finish()) {
             let detail = Detail::Mapped {
-                path: Arc::from(mapping.path),
-                id,
+                path: image.path,
+                id: image.id,
             };
-            self.push(at_us, Source::Perf, Who::Pid(mapping.pid), detail);
+            self.push(at_us, Source::Perf, Who::Pid(pid), detail);
         }
     }
 
@@ -200,27 +205,33 @@ impl Normalizer {
         at_us: u64,
     ) {
         let key = self.table.key(pid, at_us);
-        let image = self.starting.remove(&pid).flatten();
-        let (path, id) = image.map_or((Arc::from(&b""[..]), (0, 0)), |image| {
-            (image.path, image.id)
-        });
+        let mut mapped = self.starting.remove(&pid).unwrap_or_default().into_iter();
+        // The kernel maps the program itself before anything else.
+        let (image, id) = mapped
+            .next()
+            .map_or((Arc::from(&b""[..]), (0, 0)), |image| {
+                (image.path, image.id)
+            });
         if let Some(process) = self.table.get_mut(key) {
-            process.image = if path.is_empty() {
+            process.image = if image.is_empty() {
                 Arc::from(&asked[..])
             } else {
-                Arc::clone(&path)
+                Arc::clone(&image)
             };
             process.image_id = id;
         }
         let start = Start {
             at_us,
             asked,
-            image: path,
+            image,
             image_id: id,
             stack,
             ..Start::default()
         };
         self.starts.by_perf(pid, start);
         self.push(at_us, Source::Joined, Who::Pid(pid), Detail::Start);
+        for library in mapped {
+            self.library(pid, id, library, at_us);
+        }
     }
 }

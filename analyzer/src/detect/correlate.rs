@@ -7,20 +7,14 @@
 //! An event that lacks a `group-by` field belongs to no group.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
-use rsigma_eval::{CompiledCorrelation, GroupByField};
-use rsigma_parser::{ConditionExpr, CorrelationType, Quantifier, WindowMode};
+use rsigma_parser::CorrelationType;
 use saigen_schemas::event::{ProcessKey, Time};
 
 use crate::detect::detection::{Detection, MatchedField, cut, explain, quoted};
 use crate::detect::engine::{Engine, Match};
-use crate::detect::load::{Loaded, LoadedCorrelation};
-use crate::detect::mend::one_line;
-use crate::detect::{Refusal, RuleInfo};
-
-/// The most events that one group remembers; the oldest go first.
-const GROUP_EVENTS_MAX: usize = 4096;
+use crate::detect::link::{Correlation, Member};
+use crate::detect::window::{Entry, reached, remember};
 
 /// The most groups that one rule remembers. Beyond it those whose window has passed are
 /// forgotten, then the oldest.
@@ -28,311 +22,6 @@ const GROUPS_MAX: usize = 65_536;
 
 /// The most events that a detection names.
 const NAMED_EVENTS_MAX: usize = 256;
-
-/// How deep correlations may stand on correlations.
-const DEPTH_MAX: usize = 10;
-
-/// A correlation rule, joined to the rules that it counts.
-pub(super) struct Correlation {
-    pub(super) info: Arc<RuleInfo>,
-    compiled: CompiledCorrelation,
-    /// The rules that each of its references stands for.
-    members: Vec<Vec<Member>>,
-    /// Whether it is reported itself, or only feeds others.
-    reported: bool,
-    span_us: i64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Member {
-    Rule(usize),
-    Correlation(usize),
-}
-
-impl Correlation {
-    /// Whether it can never fire, given which rules can never fire.
-    pub(super) fn is_dead(&self, dead: &[bool]) -> bool {
-        let member_dead = |member: &Member| match member {
-            Member::Rule(rule) => dead.get(*rule).copied().unwrap_or(false),
-            Member::Correlation(_) => false,
-        };
-        let dead_reference = |members: &Vec<Member>| members.iter().all(member_dead);
-        match self.compiled.correlation_type {
-            CorrelationType::Temporal | CorrelationType::TemporalOrdered
-                if self.compiled.extended_expr.is_none() =>
-            {
-                self.members.iter().any(dead_reference)
-            }
-            CorrelationType::Temporal
-            | CorrelationType::TemporalOrdered
-            | CorrelationType::EventCount
-            | CorrelationType::ValueCount
-            | CorrelationType::ValueSum
-            | CorrelationType::ValueAvg
-            | CorrelationType::ValuePercentile
-            | CorrelationType::ValueMedian => self.members.iter().all(dead_reference),
-        }
-    }
-}
-
-/// That a rule feeds a correlation.
-#[derive(Clone, Debug)]
-struct Feed {
-    correlation: usize,
-    /// Which of the correlation's references the rule is.
-    reference: usize,
-    /// Places of the group's values among the captured ones.
-    group: Vec<usize>,
-    /// Places of the counted or summed values.
-    values: Vec<usize>,
-}
-
-/// How rules and correlations hang together.
-#[derive(Default)]
-pub(super) struct Links {
-    pub(super) correlations: Vec<Correlation>,
-    /// For each rule, the fields that its correlations ask for.
-    pub(super) captures: Vec<Vec<String>>,
-    feeds: Vec<Vec<Feed>>,
-    /// For each rule, whether it is reported by itself: one that only feeds correlations is not.
-    reported: Vec<bool>,
-}
-
-/// Joins correlations to their rules; one that names a rule that is not there is refused.
-pub(super) fn link(
-    rules: &[Loaded],
-    correlations: Vec<LoadedCorrelation>,
-    refused: &mut Vec<Refusal>,
-) -> Links {
-    let mut sound = Vec::new();
-    for loaded in correlations {
-        match rsigma_eval::correlation::compile_correlation(&loaded.rule) {
-            Ok(compiled) => sound.push((loaded, compiled)),
-            Err(error) => refused.push(refusal(&loaded, one_line(&error.to_string()))),
-        }
-    }
-    // Refusing one may leave another without its part, so this goes on until nothing changes.
-    loop {
-        let names = names(rules, &sound);
-        let broken = sound
-            .iter()
-            .position(|(loaded, compiled)| fault(loaded, compiled, &names, &sound).is_some());
-        let Some(index) = broken else { break };
-        let (loaded, compiled) = sound.remove(index);
-        let reason = fault(&loaded, &compiled, &names, &sound)
-            .unwrap_or_else(|| "it counts itself".to_owned());
-        refused.push(refusal(&loaded, reason));
-    }
-    refused.sort();
-    let names = names(rules, &sound);
-    let mut links = Links {
-        correlations: Vec::new(),
-        captures: vec![Vec::new(); rules.len()],
-        feeds: vec![Vec::new(); rules.len()],
-        reported: vec![true; rules.len()],
-    };
-    for (index, (loaded, compiled)) in sound.into_iter().enumerate() {
-        links.add(index, loaded, compiled, &names, rules);
-    }
-    links.hide_parts();
-    links
-}
-
-fn refusal(loaded: &LoadedCorrelation, reason: String) -> Refusal {
-    Refusal {
-        file: loaded.info.file.clone(),
-        title: Some(loaded.info.title.clone()),
-        reason,
-    }
-}
-
-type Names = BTreeMap<String, Vec<Member>>;
-
-/// What each id and name stands for.
-fn names(rules: &[Loaded], correlations: &[(LoadedCorrelation, CompiledCorrelation)]) -> Names {
-    let mut names = Names::new();
-    let mut add = |name: Option<&str>, member| {
-        let Some(name) = name else { return };
-        let members = names.entry(name.to_owned()).or_default();
-        if !members.contains(&member) {
-            members.push(member);
-        }
-    };
-    for (index, rule) in rules.iter().enumerate() {
-        add(Some(&rule.info.id), Member::Rule(index));
-        add(rule.name.as_deref(), Member::Rule(index));
-    }
-    for (index, (loaded, _)) in correlations.iter().enumerate() {
-        add(Some(&loaded.info.id), Member::Correlation(index));
-        add(loaded.rule.name.as_deref(), Member::Correlation(index));
-    }
-    names
-}
-
-/// Why a correlation cannot be used, if so.
-fn fault(
-    loaded: &LoadedCorrelation,
-    compiled: &CompiledCorrelation,
-    names: &Names,
-    all: &[(LoadedCorrelation, CompiledCorrelation)],
-) -> Option<String> {
-    if compiled.window_mode != WindowMode::Sliding {
-        return Some(format!(
-            "window {} is not supported",
-            compiled.window_mode.as_str()
-        ));
-    }
-    if compiled.rule_refs.is_empty() {
-        return Some("it names no rule".to_owned());
-    }
-    if let Some(missing) = compiled
-        .rule_refs
-        .iter()
-        .find(|name| !names.contains_key(*name))
-    {
-        return Some(format!("it counts the rule {missing}, which is not loaded"));
-    }
-    if depth(&loaded.info.id, compiled, names, all, 0) > DEPTH_MAX {
-        return Some(format!(
-            "it counts itself, or stands on more than {DEPTH_MAX} others"
-        ));
-    }
-    None
-}
-
-/// How many correlations stand under one; more than [`DEPTH_MAX`] where they stand on each other.
-fn depth(
-    id: &str,
-    compiled: &CompiledCorrelation,
-    names: &Names,
-    all: &[(LoadedCorrelation, CompiledCorrelation)],
-    so_far: usize,
-) -> usize {
-    if so_far > DEPTH_MAX {
-        return so_far;
-    }
-    let members = compiled
-        .rule_refs
-        .iter()
-        .filter_map(|name| names.get(name))
-        .flatten();
-    let below = members.filter_map(|member| match member {
-        Member::Correlation(index) => all.get(*index),
-        Member::Rule(_) => None,
-    });
-    let mut deepest = so_far;
-    for (loaded, part) in below {
-        let found = if loaded.info.id == id {
-            DEPTH_MAX + 1
-        } else {
-            depth(id, part, names, all, so_far + 1)
-        };
-        deepest = deepest.max(found);
-        if deepest > DEPTH_MAX {
-            break;
-        }
-    }
-    deepest
-}
-
-impl Links {
-    fn add(
-        &mut self,
-        index: usize,
-        loaded: LoadedCorrelation,
-        compiled: CompiledCorrelation,
-        names: &Names,
-        rules: &[Loaded],
-    ) {
-        let members: Vec<Vec<Member>> = compiled
-            .rule_refs
-            .iter()
-            .map(|name| names.get(name).cloned().unwrap_or_default())
-            .collect();
-        for (reference, standing) in members.iter().enumerate() {
-            for member in standing {
-                let Member::Rule(rule) = member else { continue };
-                let Some(loaded) = rules.get(*rule) else {
-                    continue;
-                };
-                let known = [Some(loaded.info.id.as_str()), loaded.name.as_deref()];
-                let known: Vec<&str> = known.into_iter().flatten().collect();
-                let group = compiled
-                    .group_by
-                    .iter()
-                    .map(|field| self.capture(*rule, field.resolve(&known)))
-                    .collect();
-                let counted = compiled.condition.field.iter().flatten();
-                let values = counted
-                    .map(|name| self.capture(*rule, aliased(&compiled, name, &known)))
-                    .collect();
-                if let Some(feeds) = self.feeds.get_mut(*rule) {
-                    feeds.push(Feed {
-                        correlation: index,
-                        reference,
-                        group,
-                        values,
-                    });
-                }
-            }
-        }
-        let span_us = i64::try_from(compiled.timespan_secs)
-            .unwrap_or(i64::MAX)
-            .saturating_mul(1_000_000);
-        self.correlations.push(Correlation {
-            info: loaded.info,
-            compiled,
-            members,
-            reported: true,
-            span_us,
-        });
-    }
-
-    fn capture(&mut self, rule: usize, field: &str) -> usize {
-        let Some(wanted) = self.captures.get_mut(rule) else {
-            return usize::MAX;
-        };
-        if let Some(place) = wanted.iter().position(|name| name == field) {
-            return place;
-        }
-        wanted.push(field.to_owned());
-        wanted.len() - 1
-    }
-
-    /// A rule that a correlation counts is not reported by itself, unless the correlation says
-    /// `generate: true`.
-    fn hide_parts(&mut self) {
-        let mut hidden = Vec::new();
-        for correlation in &self.correlations {
-            if !correlation.compiled.generate {
-                hidden.extend(correlation.members.iter().flatten().copied());
-            }
-        }
-        for member in hidden {
-            match member {
-                Member::Rule(rule) => {
-                    if let Some(reported) = self.reported.get_mut(rule) {
-                        *reported = false;
-                    }
-                }
-                Member::Correlation(index) => {
-                    if let Some(correlation) = self.correlations.get_mut(index) {
-                        correlation.reported = false;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The field behind a name in a condition, which may be an alias of a `group-by` field.
-fn aliased<'c>(compiled: &'c CompiledCorrelation, name: &'c str, known: &[&str]) -> &'c str {
-    let alias = compiled
-        .group_by
-        .iter()
-        .find(|field| matches!(field, GroupByField::Aliased { .. }) && field.name() == name);
-    alias.map_or(name, |field| field.resolve(known))
-}
 
 /// What is known of an event when its matches are counted.
 #[derive(Clone, Debug)]
@@ -347,13 +36,7 @@ pub struct Occasion<R> {
     pub process: Option<ProcessKey>,
 }
 
-struct Entry<R> {
-    time_us: i64,
-    reference: usize,
-    value: Option<String>,
-    event: R,
-}
-
+/// The events of one rule that agree in its `group-by` fields.
 struct Group<R> {
     entries: VecDeque<Entry<R>>,
     quiet_until_us: Option<i64>,
@@ -461,11 +144,12 @@ impl<'e, R: Clone + PartialEq> Correlator<'e, R> {
         });
         group.last_us = group.last_us.max(entry.time_us);
         let start = group.last_us.saturating_sub(correlation.span_us);
-        group.entries.push_back(entry);
+        remember(
+            correlation.compiled.correlation_type,
+            &mut group.entries,
+            entry,
+        );
         group.entries.retain(|entry| entry.time_us >= start);
-        while group.entries.len() > GROUP_EVENTS_MAX {
-            group.entries.pop_front();
-        }
         if group
             .quiet_until_us
             .is_some_and(|until| group.last_us < until)
@@ -578,123 +262,6 @@ fn forget<R>(groups: &mut BTreeMap<Vec<String>, Group<R>>, start_us: i64) {
         let Some(oldest) = oldest else { break };
         groups.remove(&oldest);
     }
-}
-
-/// The value that a group has reached, if its correlation's condition holds.
-fn reached<R>(correlation: &Correlation, entries: &VecDeque<Entry<R>>) -> Option<f64> {
-    let compiled = &correlation.compiled;
-    let value = match compiled.correlation_type {
-        CorrelationType::EventCount => count_of(entries.len()),
-        CorrelationType::ValueCount => {
-            let mut values: Vec<&str> = entries
-                .iter()
-                .filter_map(|entry| entry.value.as_deref())
-                .collect();
-            values.sort_unstable();
-            values.dedup();
-            count_of(values.len())
-        }
-        CorrelationType::Temporal | CorrelationType::TemporalOrdered => {
-            return in_time(correlation, entries);
-        }
-        CorrelationType::ValueSum => numbers(entries).iter().sum(),
-        CorrelationType::ValueAvg => {
-            let numbers = numbers(entries);
-            numbers.iter().sum::<f64>() / count_of(numbers.len())
-        }
-        CorrelationType::ValuePercentile => percentile(
-            numbers(entries),
-            compiled.condition.percentile.unwrap_or(50),
-        )?,
-        CorrelationType::ValueMedian => percentile(numbers(entries), 50)?,
-    };
-    compiled.condition.check(value).then_some(value)
-}
-
-/// `temporal` and `temporal_ordered`: all parts happened, in any order or in the rule's.
-fn in_time<R>(correlation: &Correlation, entries: &VecDeque<Entry<R>>) -> Option<f64> {
-    let compiled = &correlation.compiled;
-    let references = compiled.rule_refs.len();
-    let happened: Vec<bool> = (0..references)
-        .map(|reference| entries.iter().any(|entry| entry.reference == reference))
-        .collect();
-    let count = count_of(happened.iter().filter(|happened| **happened).count());
-    if let Some(expression) = &compiled.extended_expr {
-        return holds(expression, &compiled.rule_refs, &happened).then_some(count);
-    }
-    if !happened.iter().all(|happened| *happened) {
-        return None;
-    }
-    if compiled.correlation_type == CorrelationType::TemporalOrdered {
-        let mut next = 0;
-        let mut in_order: Vec<&Entry<R>> = entries.iter().collect();
-        in_order.sort_by_key(|entry| entry.time_us);
-        for entry in in_order {
-            if entry.reference == next {
-                next += 1;
-            }
-        }
-        if next < references {
-            return None;
-        }
-    }
-    Some(count)
-}
-
-fn holds(expression: &ConditionExpr, names: &[String], happened: &[bool]) -> bool {
-    let has = |name: &str| {
-        names
-            .iter()
-            .zip(happened)
-            .any(|(own, happened)| own == name && *happened)
-    };
-    match expression {
-        ConditionExpr::And(parts) => parts.iter().all(|part| holds(part, names, happened)),
-        ConditionExpr::Or(parts) => parts.iter().any(|part| holds(part, names, happened)),
-        ConditionExpr::Not(part) => !holds(part, names, happened),
-        ConditionExpr::Identifier(name) => has(name),
-        ConditionExpr::Selector {
-            quantifier,
-            pattern,
-        } => {
-            let fitting = names
-                .iter()
-                .zip(happened)
-                .filter(|(name, _)| pattern.matches_detection_name(name));
-            let (all, yes) = fitting.fold((0_u64, 0_u64), |(all, yes), (_, happened)| {
-                (all + 1, yes + u64::from(*happened))
-            });
-            match quantifier {
-                Quantifier::Any => yes > 0,
-                Quantifier::All => yes == all,
-                Quantifier::Count(wanted) => yes >= *wanted,
-            }
-        }
-    }
-}
-
-fn numbers<R>(entries: &VecDeque<Entry<R>>) -> Vec<f64> {
-    entries
-        .iter()
-        .filter_map(|entry| entry.value.as_deref()?.parse().ok())
-        .filter(|number: &f64| number.is_finite())
-        .collect()
-}
-
-/// The value at a percentile, between two neighbours in proportion.
-fn percentile(mut numbers: Vec<f64>, rank: u64) -> Option<f64> {
-    numbers.sort_by(f64::total_cmp);
-    let last = numbers.len().checked_sub(1)?;
-    let hundredths = usize::try_from(rank.min(100)).ok()?.saturating_mul(last);
-    let (below, rest) = (hundredths / 100, hundredths % 100);
-    let low = numbers.get(below)?;
-    let high = numbers.get(below + 1).unwrap_or(low);
-    Some(low + (high - low) * count_of(rest) / 100.0)
-}
-
-/// A count as the number that conditions compare. Counts here stay far below 2^32.
-fn count_of(count: usize) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// The sentence for a correlation that fired.

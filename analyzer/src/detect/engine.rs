@@ -7,9 +7,10 @@ use rsigma_eval::{Engine as Matcher, EvaluationResult, FieldMatch, MatchDetailLe
 use saigen_schemas::event::{Event, Source};
 use serde_json::Value as Json;
 
-use crate::detect::correlate::{Links, link};
+use crate::detect::audit::AuditWords;
 use crate::detect::detection::{MatchedField, cut};
-use crate::detect::fields::{AuditWords, Context, View};
+use crate::detect::fields::{Context, View};
+use crate::detect::link::{Links, link};
 use crate::detect::load::{Loaded, read_rules};
 use crate::detect::mend::Placeholders;
 use crate::detect::route::sources_of;
@@ -102,6 +103,32 @@ impl Engine {
             .iter()
             .map(|rule| &rule.info)
             .chain(self.links.correlations.iter().map(|rule| &rule.info))
+    }
+
+    /// Adds files that could not even be read.
+    pub(super) fn add_refusals(&mut self, refused: Vec<Refusal>) {
+        self.refused.extend(refused);
+        self.refused.sort();
+    }
+
+    /// The rules of an id, a title or a file name without its folder and ending.
+    pub fn find<'e>(&'e self, name: &'e str) -> impl Iterator<Item = &'e Arc<RuleInfo>> {
+        let stem = |file: &'e str| {
+            let last = file.rsplit('/').next().unwrap_or(file);
+            last.strip_suffix(".yml")
+                .or_else(|| last.strip_suffix(".yaml"))
+                .unwrap_or(last)
+        };
+        self.rules()
+            .filter(move |rule| rule.id == name || rule.title == name || stem(&rule.file) == name)
+    }
+
+    /// Rules whose log source no evidence that this version reads can carry.
+    pub fn without_source(&self) -> impl Iterator<Item = &Arc<RuleInfo>> {
+        self.rules
+            .iter()
+            .filter(|rule| rule.sources.is_empty())
+            .map(|rule| &rule.info)
     }
 
     /// Rules that no event so far could have fired: nothing of their log source was seen. A rule

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::detect::{Placeholders, Refusal, RuleText};
+use crate::detect::{Engine, Placeholders, Refusal, RuleText, built_in};
 
 /// The largest rule file that is read, and one byte more to notice that it is larger.
 const FILE_BYTES_MAX: u64 = (1 << 20) + 1;
@@ -24,6 +24,54 @@ pub struct RuleFolder {
     pub texts: Vec<RuleText>,
     /// Files and folders that could not be read.
     pub refused: Vec<Refusal>,
+}
+
+/// Whether the rules that the program carries are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pack {
+    /// They are.
+    BuiltIn,
+    /// Only those of the folders are.
+    Without,
+}
+
+/// Reads the built-in rules and those of folders, in this order, to an engine.
+///
+/// Files are called by the last part of their folder's path and their path below it.
+///
+/// # Errors
+///
+/// If a folder itself cannot be read. What is wrong with a file is a refusal of the engine.
+pub fn load_rules(
+    pack: Pack,
+    folders: &[PathBuf],
+    placeholders: &Placeholders,
+) -> io::Result<Engine> {
+    let mut texts: Vec<RuleText> = match pack {
+        Pack::BuiltIn => built_in().collect(),
+        Pack::Without => Vec::new(),
+    };
+    let mut refused = Vec::new();
+    for path in folders {
+        let mut read = read_folder(path)?;
+        if path.is_dir() {
+            let top = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            read.texts
+                .iter_mut()
+                .for_each(|text| text.name = format!("{top}/{}", text.name));
+            read.refused
+                .iter_mut()
+                .for_each(|refusal| refusal.file = format!("{top}/{}", refusal.file));
+        }
+        texts.append(&mut read.texts);
+        refused.append(&mut read.refused);
+    }
+    let mut engine = Engine::new(texts, placeholders);
+    engine.add_refusals(refused);
+    Ok(engine)
 }
 
 /// Reads a rule file, or all files `*.yml` and `*.yaml` below a folder. Symbolic links to folders
@@ -170,6 +218,33 @@ mod tests {
         let single = read_folder(&folder.path().join("b/z.yml")).unwrap();
         assert_eq!(single.texts[0].name, "z.yml");
         assert!(read_folder(&folder.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn rules_of_folders_stand_behind_the_built_in_ones_and_refusals_name_their_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mine = folder.path().join("mine");
+        fs::create_dir(&mine).unwrap();
+        let rule = "title: Mine\nlogsource:\n    product: linux\ndetection:\n    s:\n        a: b\n    condition: s\n";
+        fs::write(mine.join("good.yml"), rule).unwrap();
+        fs::write(mine.join("bad.yml"), b"title: \xff").unwrap();
+        let engine = load_rules(
+            Pack::Without,
+            std::slice::from_ref(&mine),
+            &Placeholders::new(),
+        )
+        .unwrap();
+        let files: Vec<&str> = engine.rules().map(|rule| rule.file.as_str()).collect();
+        assert_eq!(files, ["mine/good.yml"]);
+        assert_eq!(engine.counts().refused[0].file, "mine/bad.yml");
+        let both = load_rules(Pack::BuiltIn, &[mine], &Placeholders::new()).unwrap();
+        assert_eq!(both.counts().loaded, built_in_count() + 1);
+    }
+
+    fn built_in_count() -> usize {
+        Engine::new(built_in(), &Placeholders::new())
+            .counts()
+            .loaded
     }
 
     #[test]

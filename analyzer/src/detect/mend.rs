@@ -7,12 +7,17 @@
 //!   a prefix or suffix with a wildcard in it is anchored at its own end.
 //! - `expand`: placeholders are filled in from the values given; a rule with a placeholder that
 //!   nobody gave is refused instead of never firing.
+//! - The matcher chooses the rules for an event by the most telling value that they demand. In
+//!   audit's records it takes `type: EXECVE` for that, which every start of a program has; the
+//!   type is compared in another way, so that an argument or a name is chosen instead.
 //! - A filter of the specification is joined to its rules as one more condition.
 
 use std::collections::BTreeMap;
 
 use regex::RegexBuilder;
-use rsigma_ir::{IrDetection, IrEncoding, IrMatcher, IrPattern, IrPatternPart, IrRule, IrStrOp};
+use rsigma_ir::{
+    IrDetection, IrDetectionItem, IrEncoding, IrMatcher, IrPattern, IrPatternPart, IrRule, IrStrOp,
+};
 use rsigma_parser::{
     ConditionExpr, Detection, DetectionItem, FilterRule, Modifier, SelectorPattern, SigmaRule,
     SigmaString, SigmaValue,
@@ -153,9 +158,34 @@ fn prefix_names(condition: &ConditionExpr, prefix: &str) -> ConditionExpr {
 /// Rewrites the matchers of a rule. The error says which expression is too large or broken.
 pub(super) fn mend(rule: &mut IrRule) -> Result<(), String> {
     let mut regexes = 0;
-    rule.detections
-        .values_mut()
-        .try_for_each(|detection| mend_detection(detection, &mut regexes))
+    let of_audit = rule.logsource.service.as_deref() == Some("auditd");
+    for detection in rule.detections.values_mut() {
+        mend_detection(detection, &mut regexes)?;
+        if of_audit && let IrDetection::AllOf(items) = detection {
+            items.iter_mut().for_each(demote_type);
+        }
+    }
+    Ok(())
+}
+
+/// Makes a demanded record type a test that no rule is chosen by.
+fn demote_type(item: &mut IrDetectionItem) {
+    if item.field.as_deref() == Some("type")
+        && let IrMatcher::Str {
+            op: IrStrOp::Exact,
+            pattern,
+            case_insensitive,
+        } = &item.matcher
+        && let Some(word) = pattern.as_plain()
+    {
+        item.matcher = IrMatcher::Regex {
+            pattern: format!(r"\A{}\z", regex::escape(&word)),
+            case_insensitive: *case_insensitive,
+            multiline: false,
+            dotall: false,
+            cased: !*case_insensitive,
+        };
+    }
 }
 
 fn mend_detection(detection: &mut IrDetection, regexes: &mut usize) -> Result<(), String> {
@@ -243,9 +273,21 @@ fn mend_matcher(matcher: &mut IrMatcher, regexes: &mut usize) -> Result<(), Stri
     }
 }
 
-/// A message of several lines on one.
+/// A message of several lines on one, beginning with a small letter unless it begins with an
+/// abbreviation.
 pub(super) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut letters = line.chars();
+    match (letters.next(), letters.next()) {
+        (Some(first), Some(second)) if first.is_ascii_uppercase() && second.is_lowercase() => {
+            format!(
+                "{}{}",
+                first.to_ascii_lowercase(),
+                line.get(1..).unwrap_or_default()
+            )
+        }
+        _ => line,
+    }
 }
 
 fn plain(op: IrStrOp, text: String, case_insensitive: bool) -> IrMatcher {

@@ -6,11 +6,13 @@
 //! turned into another form to be matched: rules ask it for the fields that they name.
 
 mod attack;
+mod audit;
 mod correlate;
 mod detection;
 mod engine;
 mod fields;
 mod folder;
+mod link;
 mod load;
 mod mend;
 mod pack;
@@ -18,13 +20,14 @@ mod route;
 mod rule;
 mod source;
 mod subject;
+mod window;
 
 pub use attack::{Level, Tactic, read_tags};
 pub use correlate::{Correlator, Occasion};
 pub use detection::{Detection, MatchedField};
 pub use engine::{Engine, Match, RuleCounts};
 pub use fields::{Context, ProcessFacts};
-pub use folder::{RuleFolder, read_folder, read_placeholders};
+pub use folder::{Pack, RuleFolder, load_rules, read_folder, read_placeholders};
 pub use mend::Placeholders;
 pub use pack::built_in;
 pub use rule::{Refusal, RuleInfo, RuleText};

@@ -5,6 +5,7 @@
 //! never touches bytes. [`reference`] and [`stream`] are what they share.
 
 pub mod case;
+pub mod cli;
 pub mod detect;
 pub mod evidence;
 pub mod graph;

@@ -1,3 +1,5 @@
 //! The judge.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    saigen_analyzer::cli::run(std::env::args_os())
+}

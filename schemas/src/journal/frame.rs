@@ -313,35 +313,53 @@ impl FrameHeader {
         out.extend_from_slice(payload);
     }
 
-    /// Reads the frame at the front of `bytes`. What follows it does not matter.
+    /// Bytes of header and payload that the front of `bytes` promises. Nothing of it is checked
+    /// but that a reader may allocate that much.
     ///
     /// # Errors
-    /// Where the bytes are cut, damaged, of another version, or no frame. Nothing is allocated.
-    pub fn read(bytes: &[u8]) -> Result<Frame<'_>, FrameError> {
+    /// Where no frame begins there, or less than the fixed part of a header is left.
+    pub fn promised_len(bytes: &[u8]) -> Result<usize, FrameError> {
+        Self::promised(bytes).map(|(header, payload)| header + payload as usize)
+    }
+
+    /// Bytes of the header, and of the payload.
+    fn promised(bytes: &[u8]) -> Result<(usize, u32), FrameError> {
         let cut = FrameError::CutHeader { left: bytes.len() };
         let fixed = bytes.first_chunk::<FIXED_BYTES>().ok_or(cut)?;
         if fixed[..4] != FRAME_MAGIC.to_le_bytes() || fixed[8..12] != SIGNATURE {
             return Err(FrameError::NoFrame);
         }
-        let header_bytes =
-            match usize::try_from(u32::from_le_bytes(at(fixed, 4))).map(|content| content + 8) {
-                Ok(bytes @ (HEADER_BYTES_MIN | HEADER_BYTES_MAX)) => bytes,
-                Ok(_) | Err(_) => return Err(FrameError::Field { field: "content" }),
-            };
-        let (header, rest) = bytes.split_at_checked(header_bytes).ok_or(cut)?;
+        let header_bytes = match usize::try_from(u32::from_le_bytes(at(fixed, 4)))
+            .map(|content| content.saturating_add(8))
+        {
+            Ok(bytes @ (HEADER_BYTES_MIN | HEADER_BYTES_MAX)) => bytes,
+            Ok(_) | Err(_) => return Err(FrameError::Field { field: "content" }),
+        };
         let payload_len = u32::from_le_bytes(at(fixed, 36));
-        let payload = usize::try_from(payload_len)
-            .ok()
-            .filter(|&len| len <= FRAME_PAYLOAD_BYTES_MAX)
-            .ok_or(FrameError::Field {
+        if payload_len as usize <= FRAME_PAYLOAD_BYTES_MAX {
+            Ok((header_bytes, payload_len))
+        } else {
+            Err(FrameError::Field {
                 field: "payload_len",
-            })?;
-        let (payload, _) = rest
-            .split_at_checked(payload)
-            .ok_or(FrameError::CutPayload {
-                expected: payload_len,
-                left: rest.len(),
-            })?;
+            })
+        }
+    }
+
+    /// Reads the frame at the front of `bytes`. What follows it does not matter.
+    ///
+    /// # Errors
+    /// Where the bytes are cut, damaged, of another version, or no frame. Nothing is allocated.
+    pub fn read(bytes: &[u8]) -> Result<Frame<'_>, FrameError> {
+        let (header_bytes, payload_len) = Self::promised(bytes)?;
+        let cut = FrameError::CutHeader { left: bytes.len() };
+        let fixed = bytes.first_chunk::<FIXED_BYTES>().ok_or(cut)?;
+        let (header, rest) = bytes.split_at_checked(header_bytes).ok_or(cut)?;
+        let (payload, _) =
+            rest.split_at_checked(payload_len as usize)
+                .ok_or(FrameError::CutPayload {
+                    expected: payload_len,
+                    left: rest.len(),
+                })?;
         let (covered, crc) = header.split_last_chunk::<4>().ok_or(cut)?;
         let (digested, tag) = covered.split_last_chunk::<16>().ok_or(cut)?;
         let expected = u32::from_le_bytes(*crc);

@@ -18,6 +18,7 @@
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::journal::frame::{Frame, FrameHeader};
+use crate::journal::hex::from_hex;
 
 /// The value of the chain after a frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,22 @@ impl std::fmt::Display for ChainValue {
 /// The identity of an enrolment: 16 random bytes, in clear in every segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EnrolmentId(pub [u8; 16]);
+
+impl EnrolmentId {
+    /// Reads the text form, 32 hex digits; `None` if it is anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        from_hex(text).map(Self)
+    }
+}
+
+impl ChainValue {
+    /// Reads the text form, 64 hex digits; `None` if it is anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        from_hex(text).map(Self)
+    }
+}
 
 impl std::fmt::Display for EnrolmentId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -256,6 +273,14 @@ impl Follower {
     #[must_use]
     pub const fn chain(&self) -> ChainValue {
         self.chain
+    }
+
+    /// How many keys must be derived to reach the one of a position.
+    #[must_use]
+    pub fn steps_to(&self, position: u64) -> u64 {
+        self.key
+            .as_ref()
+            .map_or(0, |key| position.saturating_sub(key.position))
     }
 
     /// Takes up the chain at another value, after frames that could not be read.

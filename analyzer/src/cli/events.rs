@@ -1,0 +1,114 @@
+//! `saigen events`: the events of evidence, one a line.
+
+use std::io::Write as _;
+
+use clap::{Args, ValueEnum};
+use saigen_schemas::event::{Event, Value, write_json};
+
+use crate::cli::filter::Filter;
+use crate::cli::inputs::Inputs;
+use crate::cli::{Done, Failure, Screen};
+use crate::evidence::{JournalStream, safe_text};
+use crate::reference::EventRef;
+use crate::stream::EventStream as _;
+
+/// Print events, one a line, each with its reference
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  saigen events /evidence/web-1 --where kind=process.start --where 'image~^/tmp/'
+  saigen events /evidence/web-1 --where 'time>=2026-05-04T10:00:00Z' --limit 20 --format text
+
+A condition is FIELD=VALUE, FIELD!=VALUE, FIELD~REGEX, FIELD!~REGEX or FIELD with <, <=, >, >=. Fields are
+kind (a whole group matches: kind=file), time, host, source, ref, pid, and the fields of the event's kind.")]
+pub struct Events {
+    #[command(flatten)]
+    inputs: Inputs,
+    /// Only events that meet this condition; several must all be met
+    #[arg(long = "where", value_name = "CONDITION")]
+    conditions: Vec<Filter>,
+    /// How to print an event
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
+    /// Stop after this many
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+}
+
+/// How events are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One JSON object a line
+    Jsonl,
+    /// One line for a reader
+    Text,
+}
+
+impl Events {
+    /// Prints the events, journal after journal.
+    ///
+    /// # Errors
+    /// Where nothing could be read, or the output not be written.
+    pub fn run(&self, screen: &mut Screen) -> Result<Done, Failure> {
+        let opened = self.inputs.open(None, screen)?;
+        opened.warn(screen);
+        let mut left = self.limit.unwrap_or(u64::MAX);
+        let mut line = String::new();
+        for (journal, verified) in &opened.journals {
+            let mut stream = JournalStream::new(journal, verified);
+            while left > 0 && stream.peek().is_some() {
+                let Some((reference, event)) = stream.next() else {
+                    continue;
+                };
+                if !self
+                    .conditions
+                    .iter()
+                    .all(|condition| condition.is_met(reference, &event))
+                {
+                    continue;
+                }
+                line.clear();
+                if self.format == Format::Jsonl || screen.json() {
+                    write_json(&event, &reference.to_string(), &mut line);
+                } else {
+                    write_text(&event, reference, screen, &mut line);
+                }
+                line.push('\n');
+                screen.out().write_all(line.as_bytes())?;
+                left -= 1;
+            }
+        }
+        Ok(opened.done)
+    }
+}
+
+/// Appends an event as one line for a reader.
+fn write_text(event: &Event<'_>, reference: EventRef, screen: &Screen, line: &mut String) {
+    let head = [
+        screen.time(event.time.wall_us),
+        reference.to_string(),
+        safe_text(&event.host.lossy()),
+        event.kind.name().as_str().to_owned(),
+    ];
+    line.push_str(&head.join(" "));
+    if let Some(actor) = event.actor {
+        line.push_str(&format!(" pid={}", actor.pid));
+    }
+    event.kind.visit(|name, value| {
+        line.push_str(&format!(" {name}={}", safe_text(&value_text(value))));
+    });
+}
+
+/// A value as a reader writes it.
+pub(super) fn value_text(value: Value<'_>) -> String {
+    match value {
+        Value::Unsigned(number) => number.to_string(),
+        Value::Signed(number) => number.to_string(),
+        Value::Text(text) => text.lossy().into_owned(),
+        Value::Args(args) => String::from_utf8_lossy(&args.command_line()).into_owned(),
+        Value::Process(key) => key.pid.to_string(),
+        Value::Ip(ip) => ip.to_string(),
+        Value::Hash(hash) => hash.to_string(),
+        Value::Guid(guid) => guid.to_string(),
+        Value::Word(word) => word.to_owned(),
+    }
+}

@@ -1,0 +1,90 @@
+//! The command line: arguments become a call, a result becomes an exit code.
+//!
+//! One file a command. A new one is a file with a struct of arguments and a `run`, and one line in
+//! each of the two lists below.
+
+mod completions;
+mod events;
+mod filter;
+mod info;
+mod inputs;
+mod man;
+mod screen;
+mod verify;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+pub use screen::{Done, Failure, Screen, Zone};
+
+/// Reads evidence, says how far it can be trusted, and tells what happened.
+#[derive(Debug, Parser)]
+#[command(
+    name = "saigen",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 done; 1 done, and evidence that was read is altered, damaged or \
+incomplete; 2 not done.\nEvidence is opened read-only and never changed."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Give results as JSON, for machines
+    #[arg(long, global = true)]
+    json: bool,
+    /// Show times at this offset from UTC in texts (+02:00); JSON is always UTC
+    #[arg(
+        long,
+        global = true,
+        value_name = "OFFSET",
+        default_value = "Z",
+        allow_hyphen_values = true
+    )]
+    timezone: Zone,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Verify(verify::Verify),
+    Info(info::Info),
+    Events(events::Events),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+impl Command {
+    fn run(&self, screen: &mut Screen) -> Result<Done, Failure> {
+        match self {
+            Self::Verify(command) => command.run(screen),
+            Self::Info(command) => command.run(screen),
+            Self::Events(command) => command.run(screen),
+            Self::Completions(command) => command.run(screen),
+            Self::Man(command) => command.run(screen),
+        }
+    }
+}
+
+/// The program's command line, for manual pages and completions.
+fn definition() -> clap::Command {
+    Arguments::command()
+}
+
+/// Runs the program with its arguments.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help is asked for and goes to stdout; its reader may have gone.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let mut screen = Screen::new(arguments.json, arguments.timezone);
+    let result = arguments.command.run(&mut screen);
+    screen.end(result)
+}

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use saigen_schemas::event::{BootId, KindName};
+use saigen_schemas::journal::checkpoint::Checkpoint;
 use saigen_schemas::journal::seal::{
     ChainValue, EnrolmentId, EnrolmentSecret, Follower, STEPS_MAX, SealCheck, chain_start,
 };
@@ -12,6 +13,7 @@ use saigen_schemas::report::{Cause, FindingKind, Verdict};
 
 use crate::evidence::clocks::Clocks;
 use crate::evidence::scan::{Content, Damage, EventFacts, FrameFacts};
+use crate::evidence::signatures::{Root, Signatures, Trust};
 use crate::evidence::verdict::{Completeness, Fault, FaultKind, Notice, Stretch, WhoRecorded};
 use crate::reference::SourceId;
 use crate::stream::{Gap, GapWhy};
@@ -27,8 +29,17 @@ const LISTED_MAX: usize = 1000;
 pub(super) struct Expected<'a> {
     /// The enrolment, if it is known from an opening or a key.
     pub(super) enrolment: Option<EnrolmentId>,
-    /// Its secret, if the examiner holds it.
-    pub(super) secret: Option<&'a EnrolmentSecret>,
+    /// Its secret, or its public key, if the examiner holds one.
+    pub(super) root: Root<'a>,
+}
+
+impl<'a> Expected<'a> {
+    const fn secret(self) -> Option<&'a EnrolmentSecret> {
+        match self.root {
+            Root::Secret(secret) => Some(secret),
+            Root::Public(_) | Root::None => None,
+        }
+    }
 }
 
 /// The way over a journal's frames.
@@ -36,6 +47,9 @@ pub(super) struct Trail<'a> {
     source: SourceId,
     expected: Expected<'a>,
     follower: Follower,
+    signatures: Signatures,
+    /// The first stretch that the chain before the next frame covers.
+    unsigned_from: usize,
     /// Whether the chain's value before the next frame is known.
     chain_known: bool,
     sealed: Option<bool>,
@@ -48,7 +62,7 @@ pub(super) struct Trail<'a> {
     torn: Option<usize>,
     jump: Option<Jump>,
     clocks: Clocks,
-    pub(super) closed: bool,
+    end: End,
     pub(super) found: Totals,
 }
 
@@ -91,6 +105,8 @@ pub(super) struct Totals {
     pub(super) span_us: Option<(i64, i64)>,
     pub(super) positions: Option<(u64, u64)>,
     pub(super) last_sealed_us: Option<i64>,
+    /// Position of the last checkpoint whose signature holds and whose key is the enrolment's.
+    pub(super) signed_to: Option<u64>,
     pub(super) stretches: Vec<Stretch>,
     pub(super) faults: Vec<Fault>,
     pub(super) faults_unlisted: u64,
@@ -105,7 +121,9 @@ impl<'a> Trail<'a> {
         Self {
             source,
             expected,
-            follower: Follower::new(start, expected.secret),
+            follower: Follower::new(start, expected.secret()),
+            signatures: Signatures::new(expected.enrolment, expected.root),
+            unsigned_from: 0,
             chain_known: false,
             sealed: None,
             steps_left: STEPS_MAX,
@@ -117,8 +135,17 @@ impl<'a> Trail<'a> {
             torn: None,
             jump: None,
             clocks: Clocks::default(),
-            closed: false,
+            end: End::Open,
             found: Totals::default(),
+        }
+    }
+
+    /// Whether the journal ends as it should: by a close, and the signature over it if it is sealed.
+    pub(super) fn closed(&self) -> bool {
+        match self.end {
+            End::Open => false,
+            End::Close => self.sealed == Some(false),
+            End::Signed => true,
         }
     }
 
@@ -201,9 +228,9 @@ impl<'a> Trail<'a> {
             segment.frames += 1;
             segment.frames == 1
         });
-        if self.closed {
+        let signs_the_close = facts.header.kind == FrameKind::Checkpoint && self.end == End::Close;
+        if self.end != End::Open && !signs_the_close {
             self.altered(&facts, Cause::Order, "it stands behind the close");
-            self.closed = false;
         }
         let begins = facts.header.kind == FrameKind::Open;
         if first && !begins && self.damage.is_none() {
@@ -230,7 +257,19 @@ impl<'a> Trail<'a> {
         let (verdict, cause) = self.seal(&facts, standing);
         self.numbers(&facts, standing);
         self.clocks.frame(&facts.header);
-        self.closed = facts.header.kind == FrameKind::Close;
+        self.end = match facts.header.kind {
+            FrameKind::Close => End::Close,
+            FrameKind::Checkpoint if signs_the_close => End::Signed,
+            FrameKind::Open
+            | FrameKind::Data
+            | FrameKind::Heartbeat
+            | FrameKind::Loss
+            | FrameKind::Clock
+            | FrameKind::Suspend
+            | FrameKind::Boot
+            | FrameKind::Configuration
+            | FrameKind::Checkpoint => End::Open,
+        };
         self.count(facts, verdict, cause);
     }
 
@@ -294,6 +333,7 @@ impl<'a> Trail<'a> {
             self.holes.push((next.position, position));
         }
         self.chain_known = false;
+        self.signatures.missing();
         let events = facts.header.first_seq.checked_sub(next.seq);
         let damage = self.damage.take();
         if damage.as_ref().is_some_and(|damage| !damage.cut) {
@@ -410,8 +450,14 @@ impl<'a> Trail<'a> {
         } else if self.chain_known && self.follower.chain() != said {
             self.altered(facts, Cause::Seal, "the segment before does not end with the value of the chain after which this one stands: frames before were changed");
         }
+        if !self.chain_known || self.follower.chain() != said {
+            self.unsigned_from = self.found.stretches.len();
+        }
         self.follower.restart(said);
         self.chain_known = true;
+        if let Err(text) = self.signatures.opening(&facts.header, opening) {
+            self.altered(facts, Cause::Seal, text);
+        }
     }
 
     /// Checks the seal, and follows the chain.
@@ -431,11 +477,19 @@ impl<'a> Trail<'a> {
         if matches!(standing, Standing::Late) {
             return (Verdict::Altered, Some(Cause::Order));
         }
+        if let Content::Checkpoint(checkpoint) = &facts.content {
+            self.checkpoint(facts, checkpoint);
+        }
+        self.signatures.frame(&facts.digest);
         let check = self.chain_known.then(|| self.follow(facts));
         match check {
             _ if !sealed => (Verdict::Unsealed, None),
             None => (Verdict::Unverified, Some(Cause::Seal)),
             Some(SealCheck::Good) => (Verdict::Intact, None),
+            // A checkpoint that holds stands for itself.
+            Some(SealCheck::Unchecked) if self.found.signed_to == Some(facts.header.position) => {
+                (Verdict::Intact, None)
+            }
             Some(SealCheck::Unchecked) => (Verdict::Unverified, Some(Cause::Key)),
             Some(SealCheck::Bad) => {
                 self.seal_fault(
@@ -444,6 +498,28 @@ impl<'a> Trail<'a> {
                 );
                 self.chain_known = false;
                 (Verdict::Altered, Some(Cause::Seal))
+            }
+        }
+    }
+
+    /// Checks a checkpoint. Where its key is known to be the enrolment's, all that the chain
+    /// covers up to it is what was recorded, for whoever holds the public key.
+    fn checkpoint(&mut self, facts: &FrameFacts, checkpoint: &Checkpoint) {
+        let chain = self.chain_known.then(|| self.follower.chain());
+        match self.signatures.checkpoint(checkpoint, &facts.header, chain) {
+            Ok(Some(Trust::Proven)) => {
+                self.found.signed_to = Some(facts.header.position);
+                let covered = self.found.stretches.get_mut(self.unsigned_from..);
+                for stretch in covered.unwrap_or_default() {
+                    if (stretch.verdict, stretch.cause) == (Verdict::Unverified, Some(Cause::Key)) {
+                        (stretch.verdict, stretch.cause) = (Verdict::Intact, None);
+                    }
+                }
+                self.unsigned_from = self.found.stretches.len();
+            }
+            Ok(Some(Trust::Claimed) | None) => {}
+            Err(text) => {
+                self.altered(facts, Cause::Seal, text);
             }
         }
     }
@@ -500,7 +576,10 @@ impl<'a> Trail<'a> {
                 self.found.damaged += 1;
                 (Verdict::Altered, Some(Cause::Checksum))
             }
-            Content::Nothing | Content::Opening(_) | Content::Events(_) => (verdict, cause),
+            Content::Nothing
+            | Content::Opening(_)
+            | Content::Checkpoint(_)
+            | Content::Events(_) => (verdict, cause),
         };
         let header = facts.header;
         let found = &mut self.found;
@@ -543,6 +622,7 @@ impl<'a> Trail<'a> {
                 why: GapWhy::Damaged,
             });
         }
+        self.found.join_stretches();
         let clocks = std::mem::take(&mut self.clocks);
         self.found.notices.extend(clocks.finish());
     }
@@ -649,6 +729,17 @@ impl<'a> Trail<'a> {
     }
 }
 
+/// How the journal ends, as far as it was followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// More may come.
+    Open,
+    /// By a close.
+    Close,
+    /// By a close, and a signature over it.
+    Signed,
+}
+
 /// How a frame stands to those before it.
 #[derive(Clone, Copy, Debug)]
 enum Standing {
@@ -683,6 +774,21 @@ impl Totals {
             sum.recorded = sum.recorded.saturating_add(recorded);
             sum.whole = sum.whole.saturating_add(whole);
         }
+    }
+
+    /// Joins neighbours that have come to share a verdict.
+    fn join_stretches(&mut self) {
+        self.stretches.dedup_by(|next, last| {
+            let neighbours = (last.segment, last.end, last.verdict, last.cause)
+                == (next.segment, next.offset, next.verdict, next.cause)
+                && last.position.checked_add(last.frames) == Some(next.position);
+            if neighbours {
+                last.end = next.end;
+                last.frames += next.frames;
+                last.to_us = next.to_us;
+            }
+            neighbours
+        });
     }
 
     /// Adds a frame to the stretch that it goes on, or begins one.

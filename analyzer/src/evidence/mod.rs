@@ -11,6 +11,7 @@ mod follow;
 mod key;
 mod record;
 mod scan;
+mod signatures;
 mod stream;
 mod tell;
 mod verdict;

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 
 use saigen_schemas::event::{Kind, KindName};
+use saigen_schemas::journal::checkpoint::Checkpoint;
 use saigen_schemas::journal::seal::frame_digest;
 use saigen_schemas::journal::{
     Frame, FrameError, FrameHeader, FrameKind, HEADER_BYTES_MAX, Opening, PayloadReader, find_frame,
@@ -58,6 +59,8 @@ pub(super) enum Content {
     Nothing,
     /// The opening of a segment.
     Opening(Box<Opening>),
+    /// A signature over the segment so far.
+    Checkpoint(Box<Checkpoint>),
     /// Events.
     Events(EventFacts),
     /// It cannot be what the header says.
@@ -271,7 +274,10 @@ fn content_of(frame: &Frame<'_>, reader: &mut PayloadReader) -> Content {
         | FrameKind::Suspend
         | FrameKind::Boot
         | FrameKind::Configuration => count_events(frame, reader).map(Content::Events),
-        FrameKind::Heartbeat | FrameKind::Checkpoint | FrameKind::Close => {
+        FrameKind::Checkpoint => Checkpoint::read_frame(frame)
+            .map(|checkpoint| Content::Checkpoint(Box::new(checkpoint)))
+            .ok_or_else(|| "no checkpoint".to_owned()),
+        FrameKind::Heartbeat | FrameKind::Close => {
             if frame.header.payload_len == 0 {
                 Ok(Content::Nothing)
             } else {

@@ -31,7 +31,7 @@ impl Verification {
             verdict: self.verdict,
             cause: self.cause,
             explanation: self.explanation.clone(),
-            signed_to: None,
+            signed_to: self.signed_to,
             key: self.key.clone(),
             sources: self.sources_seen(),
             completeness: self

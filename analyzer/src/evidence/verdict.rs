@@ -56,6 +56,9 @@ pub struct Verification {
     pub span_us: Option<(i64, i64)>,
     /// The first and the last position that were read.
     pub positions: Option<(u64, u64)>,
+    /// Position of the last checkpoint whose signature holds, with a key that follows from the one
+    /// that was given.
+    pub signed_to: Option<u64>,
     /// Stretches of frames with one verdict, in order. Those that can be read have a place.
     pub stretches: Vec<Stretch>,
     /// What is wrong with it, in the order in which it stands.
@@ -185,12 +188,16 @@ impl Verification {
         }
     }
 
-    /// Whether its seals could not be checked because the key is of another enrolment.
+    /// Whether the key that was given is of another enrolment.
     #[must_use]
     pub fn key_is_wrong(&self) -> bool {
-        self.verdict == Verdict::Unverified
-            && self.cause == Some(Cause::Key)
-            && self.key != KeyUsed::None
+        let own = self.enrolment.map(|id| id.to_string());
+        match (&self.key, own) {
+            (KeyUsed::Auditor { fingerprint } | KeyUsed::Public { fingerprint }, Some(own)) => {
+                *fingerprint != own
+            }
+            (KeyUsed::None | KeyUsed::Auditor { .. } | KeyUsed::Public { .. }, _) => false,
+        }
     }
 
     /// The time over which the frames' seals hold, by the clock at sealing: the stretches that can

@@ -15,6 +15,7 @@ use crate::evidence::files::{Journal, SegmentFile};
 use crate::evidence::follow::{Expected, Trail};
 use crate::evidence::key::Key;
 use crate::evidence::scan::{Scanned, scan};
+use crate::evidence::signatures::Root;
 use crate::evidence::verdict::{Fault, FaultKind, FileFacts, Notice, Verification};
 
 /// Frames of one segment that may wait to be followed, while segments before it are. It bounds
@@ -34,14 +35,14 @@ pub struct Asked<'a> {
 /// `progress` gets the bytes of each frame that was followed.
 #[must_use]
 pub fn verify(journal: &Journal, asked: Asked<'_>, progress: &mut dyn FnMut(u64)) -> Verification {
-    let secret = match asked.key {
-        Some(Key::Auditor(key)) if journal.enrolment.is_none_or(|own| own == key.enrolment) => {
-            Some(&key.secret)
-        }
-        Some(Key::Auditor(_) | Key::Public(_)) | None => None,
+    let of_key = |own: EnrolmentId| journal.enrolment.is_none_or(|named| named == own);
+    let root = match asked.key {
+        Some(Key::Auditor(key)) if of_key(key.enrolment) => Root::Secret(&key.secret),
+        Some(Key::Public(key)) if of_key(key.enrolment) => Root::Public(key.public_key),
+        Some(Key::Auditor(_) | Key::Public(_)) | None => Root::None,
     };
     let enrolment = journal.enrolment.or(asked.key.map(Key::enrolment));
-    let mut trail = Trail::new(journal.source, Expected { enrolment, secret });
+    let mut trail = Trail::new(journal.source, Expected { enrolment, root });
     for misplaced in &journal.misplaced {
         trail.fault(
             &misplaced.name,
@@ -164,7 +165,7 @@ fn judge(
                 .to_owned(),
         );
     }
-    let closed = trail.closed;
+    let closed = trail.closed();
     let mut found = trail.found;
     let silent = asked
         .acquired_us
@@ -213,6 +214,7 @@ fn judge(
         closed,
         positions: found.positions,
         last_us: found.last_sealed_us,
+        signed_to: found.signed_to,
     };
     let (verdict, cause, explanation) = standing.verdict(&found.faults, found.faults_unlisted);
     Verification {
@@ -245,6 +247,7 @@ fn judge(
         completeness: found.completeness,
         span_us: found.span_us,
         positions: found.positions,
+        signed_to: found.signed_to,
         stretches: found.stretches,
         faults: found.faults,
         faults_unlisted: found.faults_unlisted,
@@ -261,6 +264,7 @@ struct Standing<'a> {
     closed: bool,
     positions: Option<(u64, u64)>,
     last_us: Option<i64>,
+    signed_to: Option<u64>,
 }
 
 impl Standing<'_> {
@@ -311,12 +315,7 @@ impl Standing<'_> {
                 );
                 (Verdict::Unverified, Some(Cause::Key), text)
             }
-            Some(Key::Public(_)) => {
-                let text = format!(
-                    "it names the enrolment of that file; only the auditor.key can check its seals: checksums and chain hold{end}"
-                );
-                (Verdict::Unverified, Some(Cause::Key), text)
-            }
+            Some(Key::Public(_)) => self.by_signatures(&end),
             Some(Key::Auditor(_)) => {
                 let (first, last) = self.positions.unwrap_or((0, 0));
                 if self.closed {
@@ -328,6 +327,31 @@ impl Standing<'_> {
                     let text = format!("every seal holds from frame {first} to frame {last}{end}");
                     (Verdict::OpenEnd, Some(Cause::Missing), text)
                 }
+            }
+        }
+    }
+
+    /// The verdict of who holds the public key: as far as the last checkpoint.
+    fn by_signatures(&self, end: &str) -> (Verdict, Option<Cause>, String) {
+        let (first, last) = self.positions.unwrap_or((0, 0));
+        match self.signed_to {
+            Some(signed) if self.closed && signed == last => {
+                let text = format!(
+                    "every signature holds from frame {first} to the one over the close, frame {last}: nothing was changed, nothing is missing"
+                );
+                (Verdict::Intact, None, text)
+            }
+            Some(signed) => {
+                let text = format!(
+                    "signed to frame {signed} of {last}; what follows convinces only the holder of the auditor.key{end}"
+                );
+                (Verdict::OpenEnd, Some(Cause::Missing), text)
+            }
+            None => {
+                let text = format!(
+                    "no signature leads back to that enrolment.pub; the auditor.key can check the seals: checksums and chain hold{end}"
+                );
+                (Verdict::Unverified, Some(Cause::Key), text)
             }
         }
     }

@@ -22,6 +22,9 @@ pub const CHECKPOINT_BYTES: usize = 232;
 const SIGNED_BYTES: usize = CHECKPOINT_BYTES - SIGNATURE_BYTES;
 const SIGNATURE_BYTES: usize = 64;
 
+/// Most generations that are stepped over at once: a century of segments of an hour.
+const GENERATIONS_MAX: u32 = 1 << 20;
+
 /// What a checkpoint's signature covers begins with this, so that it is taken for nothing else.
 const CHECKPOINT_DOMAIN: [u8; 16] = *b"saigen check v0\0";
 const SUCCESSION_DOMAIN: [u8; 16] = *b"saigen succes v0";
@@ -93,6 +96,14 @@ impl CheckpointKey {
             secret,
             generation: self.generation.saturating_add(1),
         }
+    }
+
+    /// The key of a later generation; `None` for an earlier one, and for one further off than any
+    /// recording is long: a number that lies costs no more than a moment.
+    #[must_use]
+    pub fn later(&self, generation: u32) -> Option<Self> {
+        let steps = generation.checked_sub(self.generation)?;
+        (steps <= GENERATIONS_MAX).then(|| (0..steps).fold(self.clone(), |key, _| key.next()))
     }
 
     /// Becomes the key of the next generation, signed for by this one, which is erased.

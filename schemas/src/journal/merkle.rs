@@ -93,6 +93,33 @@ fn next_level(level: &[Hash]) -> Vec<Hash> {
         .collect()
 }
 
+/// A tree that grows leaf by leaf and tells its root at any moment. It keeps one hash a level.
+#[derive(Clone, Debug, Default)]
+pub struct Growing {
+    /// Roots of full subtrees with the level of each, the largest first.
+    full: Vec<(u32, Hash)>,
+}
+
+impl Growing {
+    /// Adds a leaf.
+    pub fn push(&mut self, leaf: Hash) {
+        let mut grown = (0, leaf);
+        while let Some(&(level, left)) = self.full.last().filter(|(level, _)| *level == grown.0) {
+            self.full.pop();
+            grown = (level + 1, node(&left, &grown.1));
+        }
+        self.full.push(grown);
+    }
+
+    /// The root over the leaves so far: the same as [`root`].
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        let mut hashes = self.full.iter().rev().map(|(_, hash)| *hash);
+        let last = hashes.next().unwrap_or_else(|| root(Vec::new()));
+        hashes.fold(last, |right, left| node(&left, &right))
+    }
+}
+
 /// The nodes beside the way from a leaf to the root, from below; `None` if there is no such leaf.
 #[must_use]
 pub fn path(mut level: Vec<Hash>, mut index: usize) -> Option<Vec<Hash>> {
@@ -165,6 +192,15 @@ mod tests {
                 );
             }
             assert_eq!(path(leaves, usize::from(count)), None);
+        }
+    }
+
+    #[test]
+    fn a_growing_tree_has_the_root_of_its_leaves() {
+        let mut growing = Growing::default();
+        for count in 0..40_u8 {
+            assert_eq!(growing.root(), root(some_leaves(count)), "{count} leaves");
+            growing.push(frame_leaf(&[count; 32]));
         }
     }
 

@@ -403,7 +403,7 @@ impl Graph {
             login_uid: unit.login_uid,
             session: unit.session,
             tty: text(unit.tty),
-            account: text(unit.account),
+            account: self.processes.account_of(id),
             container: text(unit.container),
             sha256: unit.sha256,
             start_us: unit.start_us,

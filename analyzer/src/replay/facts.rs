@@ -68,7 +68,7 @@ impl Processes {
             args: unit.args.map(|args| Args(text(args).0)),
             command_line: unit.command_line.map(text),
             cwd: unit.cwd.map(text),
-            account: unit.account.map(text),
+            account: self.account_of(id),
             uid: unit.uid,
             euid: unit.euid,
             login_uid: unit.login_uid,

@@ -2,14 +2,22 @@
 //!
 //! [`Merge`] makes one ordered stream of several. [`Replay`] takes it event by event and knows at
 //! any moment which processes live and what is known of them ([`Replay::around`],
-//! [`Replay::facts`]).
+//! [`Replay::facts`]). [`Standing`] knows beside it what stands open: connections, listeners,
+//! sessions, files being touched. [`Tree`] shows who created whom.
 
 mod facts;
 mod ids;
 mod lives;
 mod merge;
 mod process;
+mod show;
+mod standing;
+#[cfg(test)]
+mod tale;
+#[cfg(test)]
+mod tests;
 mod texts;
+mod tree;
 
 use saigen_schemas::event::{Event, Kind, ProcessKey};
 
@@ -17,8 +25,14 @@ pub use facts::{Around, ProcessFacts};
 pub(crate) use ids::ids;
 pub use ids::{HostId, MachineId, ProcessId, TextId, UnitId};
 pub use merge::Merge;
+use process::Program;
 pub use process::{Processes, Recorded};
+pub use show::Dress;
+pub use standing::Standing;
+#[cfg(test)]
+pub(crate) use tale::{Tale, WALL_US, key};
 pub use texts::Texts;
+pub use tree::{Tree, TreeOptions};
 
 use crate::reference::EventRef;
 use lives::Moment;
@@ -91,6 +105,12 @@ impl Replay {
     #[must_use]
     pub const fn applied(&self) -> Option<Applied> {
         self.applied
+    }
+
+    /// When the last event was, wall clock, microseconds; 0 before the first.
+    #[must_use]
+    pub const fn now_us(&self) -> i64 {
+        self.now_us
     }
 
     /// All processes that are known so far.

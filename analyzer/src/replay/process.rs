@@ -131,6 +131,7 @@ impl Unit {
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
     pub(crate) host: HostId,
+    pub(crate) boot: BootId,
     /// Wall minus boot clock, by the last event that had both.
     pub(crate) offset_us: Option<i64>,
 }
@@ -234,6 +235,60 @@ impl Processes {
         Some(self.process(self.unit(unit)?.process)?.machine)
     }
 
+    /// The pid of a unit's process.
+    #[must_use]
+    pub fn pid(&self, unit: UnitId) -> Option<u32> {
+        Some(self.process(self.unit(unit)?.process)?.key.pid)
+    }
+
+    /// Whether the process of a unit has ended.
+    #[must_use]
+    pub fn has_ended(&self, unit: UnitId) -> bool {
+        self.row(unit)
+            .is_none_or(|(_, process)| process.end_us.is_some())
+    }
+
+    /// Whether a unit ran at a moment.
+    #[must_use]
+    pub fn runs_at(&self, unit: UnitId, at_us: i64) -> bool {
+        let Some((row, process)) = self.row(unit) else {
+            return false;
+        };
+        let end_us = match row.next.and_then(|next| self.unit(next)) {
+            Some(next) => Some(next.start_us),
+            None => process.end_us,
+        };
+        row.start_us <= at_us && end_us.is_none_or(|end| at_us < end)
+    }
+
+    /// A unit in two words: pid and program.
+    #[must_use]
+    pub fn label(&self, unit: UnitId) -> String {
+        let pid = self.pid(unit).unwrap_or_default();
+        let image = self.unit(unit).and_then(|unit| unit.image);
+        match image {
+            Some(image) => format!("{pid} {}", self.texts.get(image).lossy()),
+            None => pid.to_string(),
+        }
+    }
+
+    /// Which boot a machine is; `None` where a log does not say.
+    #[must_use]
+    pub fn boot(&self, machine: MachineId) -> Option<BootId> {
+        let boot = self.machines.get(machine.index())?.boot;
+        (boot != BootId::default()).then_some(boot)
+    }
+
+    pub(crate) fn row(&self, unit: UnitId) -> Option<(&Unit, &Process)> {
+        let unit = self.unit(unit)?;
+        Some((unit, self.process(unit.process)?))
+    }
+
+    /// Every unit, in the order of first sight.
+    pub fn unit_ids(&self) -> impl Iterator<Item = UnitId> + use<> {
+        (0..self.units.len()).filter_map(UnitId::from_index)
+    }
+
     /// Start of a unit, wall clock, microseconds.
     #[must_use]
     pub fn start_us(&self, unit: UnitId) -> Option<i64> {
@@ -259,6 +314,7 @@ impl Processes {
         let machine = MachineId::from_index(self.machines.len())?;
         self.machines.push(Machine {
             host,
+            boot,
             offset_us: None,
         });
         self.machine_ids.insert((host, boot), machine);
@@ -285,8 +341,17 @@ impl Processes {
         self.account_id(host, uid).map(|name| self.texts.get(name))
     }
 
-    pub(crate) fn account_id(&self, host: HostId, uid: u32) -> Option<TextId> {
+    fn account_id(&self, host: HostId, uid: u32) -> Option<TextId> {
         self.accounts.get(&(host, uid)).copied()
+    }
+
+    /// The name of the account of a unit's effective user: as a record of this very process says
+    /// it, or as any record of its host says it of that user id.
+    #[must_use]
+    pub fn account_of(&self, unit: UnitId) -> Option<Text<'_>> {
+        let (row, process) = self.row(unit)?;
+        let named = || self.account_id(self.host_of(process.machine)?, row.euid?);
+        row.account.or_else(named).map(|name| self.texts.get(name))
     }
 
     /// Learns how far the wall clock is from the boot clock.

@@ -15,6 +15,7 @@ mod text;
 mod timeline;
 mod tree;
 mod visible;
+mod words;
 
 pub use html::write_html;
 pub use json::write_json;

@@ -101,4 +101,6 @@ fn a_large_incident_is_drawn_in_part_and_counted() {
         hidden / 1_000,
         hidden % 1_000
     )));
+    assert_eq!(page.matches("class=\"pane proc\"").count(), 2_000);
+    assert!(page.len() < 8_000_000, "{} bytes", page.len());
 }

@@ -11,6 +11,7 @@ use saigen_schemas::report::Moment;
 
 use super::markup::Shown;
 use super::pane::indented;
+use crate::report::words::grouped;
 
 /// The most characters of a text in the flow of the page; the record has all of them.
 const TEXT_CHARACTERS_MAX: usize = 600;
@@ -63,32 +64,4 @@ pub fn clock(moment: &Moment, _env: &dyn Values) -> Result<String> {
 #[askama::filter_fn]
 pub fn count(number: impl Display, _env: &dyn Values) -> Result<String> {
     Ok(grouped(&number.to_string()))
-}
-
-fn grouped(digits: &str) -> String {
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digits_stand_in_threes() {
-        for (digits, shown) in [
-            ("0", "0"),
-            ("999", "999"),
-            ("1000", "1,000"),
-            ("18446744073709551615", "18,446,744,073,709,551,615"),
-        ] {
-            assert_eq!(grouped(digits), shown);
-        }
-    }
 }

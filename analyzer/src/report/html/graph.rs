@@ -5,6 +5,8 @@
 //! layout takes linear time and two readers see the same picture. The picture is cut into
 //! sheets, so that a browser can break pages between them.
 
+use std::collections::BTreeSet;
+
 use saigen_schemas::report::{Incident, Process, Report, Role};
 
 use crate::report::marks::{self, Marks};
@@ -36,6 +38,8 @@ pub(super) struct Graph<'a> {
     pub sheets: Vec<Sheet<'a>>,
     /// Processes left out.
     pub hidden: usize,
+    /// The processes drawn, by their place in the incident.
+    pub drawn: BTreeSet<usize>,
 }
 
 /// A part of the picture that is not cut by a page's end.
@@ -114,6 +118,7 @@ impl<'a> Graph<'a> {
             rows: Vec::new(),
         }];
         let mut hidden = 0;
+        let mut all_drawn = BTreeSet::new();
         for row in tree::rows(&incident.processes, telling, PROCESSES_DRAWN_MAX) {
             if sheets
                 .last()
@@ -127,6 +132,7 @@ impl<'a> Graph<'a> {
             let sheet = sheets.last_mut().expect("there is always a sheet");
             let drawn = match row.what {
                 What::Process(index) => {
+                    all_drawn.insert(index);
                     let process = &incident.processes[index];
                     let marks = marks.get(process.node.as_str()).unwrap_or(&nothing);
                     let anchor = format!("p{number}-{index}");
@@ -145,6 +151,7 @@ impl<'a> Graph<'a> {
             width: WIDTH,
             sheets,
             hidden,
+            drawn: all_drawn,
         }
     }
 }

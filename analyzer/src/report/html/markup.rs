@@ -1,12 +1,14 @@
 //! The few pieces of markup that are written here and not by a template: shown text, and the
 //! marks that lead to records and nodes. Each escapes all that it is given.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use askama::FastWritable;
 use askama::filters::{Escaper, Html, HtmlSafe};
-use saigen_schemas::report::{EvidenceRef, Report};
+use saigen_schemas::report::{EvidenceRef, Process, Report};
+
+use super::RECORDS_MAX;
 
 use crate::report::names::base_name;
 use crate::report::visible::{Part, clip, parts, write_escape};
@@ -82,45 +84,52 @@ struct Target<'a> {
 }
 
 impl<'a> Index<'a> {
-    pub(super) fn new(report: &'a Report) -> Self {
-        let nodes = report
-            .incidents
-            .iter()
-            .enumerate()
-            .map(|(number, incident)| {
-                let mut nodes = BTreeMap::new();
-                for (at, process) in incident.processes.iter().enumerate() {
-                    let label = base_name(process);
-                    let anchor = format!("p{number}-{at}");
+    pub(super) fn new<'g>(
+        report: &'a Report,
+        drawn: impl Iterator<Item = &'g BTreeSet<usize>>,
+    ) -> Self {
+        let nodes =
+            report
+                .incidents
+                .iter()
+                .zip(drawn)
+                .enumerate()
+                .map(|(number, (incident, drawn))| {
+                    let mut nodes = BTreeMap::new();
+                    let shown = |(at, _): &(usize, &Process)| drawn.contains(at);
+                    for (at, process) in incident.processes.iter().enumerate().filter(shown) {
+                        let label = base_name(process);
+                        let anchor = format!("p{number}-{at}");
+                        nodes
+                            .entry(process.node.as_str())
+                            .or_insert(Target { anchor, label });
+                    }
+                    for object in incident.files.iter().chain(&incident.registry) {
+                        let target = Target {
+                            anchor: format!("files{number}"),
+                            label: &object.path,
+                        };
+                        nodes.entry(object.node.as_str()).or_insert(target);
+                    }
+                    for flow in &incident.network {
+                        let label = flow
+                            .remote
+                            .as_deref()
+                            .or(flow.local.as_deref())
+                            .unwrap_or("?");
+                        let target = Target {
+                            anchor: format!("network{number}"),
+                            label,
+                        };
+                        nodes.entry(flow.node.as_str()).or_insert(target);
+                    }
                     nodes
-                        .entry(process.node.as_str())
-                        .or_insert(Target { anchor, label });
-                }
-                for object in incident.files.iter().chain(&incident.registry) {
-                    let target = Target {
-                        anchor: format!("files{number}"),
-                        label: &object.path,
-                    };
-                    nodes.entry(object.node.as_str()).or_insert(target);
-                }
-                for flow in &incident.network {
-                    let label = flow
-                        .remote
-                        .as_deref()
-                        .or(flow.local.as_deref())
-                        .unwrap_or("?");
-                    let target = Target {
-                        anchor: format!("network{number}"),
-                        label,
-                    };
-                    nodes.entry(flow.node.as_str()).or_insert(target);
-                }
-                nodes
-            });
+                });
         Self {
             records: report
                 .records
                 .keys()
+                .take(RECORDS_MAX)
                 .enumerate()
                 .map(|(at, key)| (key, at))
                 .collect(),

@@ -25,7 +25,8 @@ use askama::Template;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use saigen_schemas::report::{
-    Evidence, EvidenceRef, Ground, Incident, KeyUsed, ObjectItem, Report, Role, Severity, Verdict,
+    Evidence, EvidenceRef, Ground, Incident, KeyUsed, ObjectItem, Record, Report, Role, Severity,
+    Verdict,
 };
 use sha2::{Digest, Sha256};
 
@@ -34,8 +35,15 @@ use markup::{Index, NodeMark, RefMarks, Shown};
 use pane::ProcessPane;
 use strip::{Stage, TimeStrip};
 
+use super::words::counted;
+
 const STYLE: &str = include_str!("../../../templates/report.css");
 const SCRIPT: &str = include_str!("../../../templates/report.js");
+
+/// Rows of one table. A page with more is no longer read, and a browser no longer scrolls it.
+const ROWS_MAX: usize = 2_000;
+/// Records on the page.
+const RECORDS_MAX: usize = 5_000;
 
 /// Writes the report as one HTML page.
 ///
@@ -80,20 +88,23 @@ impl IncidentView<'_> {
 
 impl<'a> Page<'a> {
     fn new(report: &'a Report) -> Self {
-        let index = Index::new(report);
-        let incidents = report
+        let incidents: Vec<IncidentView<'a>> = report
             .incidents
             .iter()
             .enumerate()
-            .map(|(number, incident)| IncidentView {
-                incident,
-                number,
-                stages: strip::stages(incident),
-                strip: TimeStrip::new(incident),
-                graph: Graph::new(report, incident, number),
-                panes: pane::processes(report, incident),
+            .map(|(number, incident)| {
+                let graph = Graph::new(report, incident, number);
+                IncidentView {
+                    incident,
+                    number,
+                    stages: strip::stages(incident),
+                    strip: TimeStrip::new(incident),
+                    panes: pane::processes(report, incident, &graph.drawn),
+                    graph,
+                }
             })
             .collect();
+        let index = Index::new(report, incidents.iter().map(|view| &view.graph.drawn));
         Self {
             report,
             style: STYLE,
@@ -115,12 +126,28 @@ impl<'a> Page<'a> {
         NodeMark::new(&self.index, *number, node)
     }
 
-    fn incident_word(&self) -> &'static str {
-        if self.report.incidents.len() == 1 {
-            "incident"
-        } else {
-            "incidents"
+    fn incidents_found(&self) -> String {
+        counted(self.report.incidents.len(), "incident", "incidents")
+    }
+
+    /// The first rows of a list, as many as a page can hold.
+    fn some<'s, T>(&self, list: &'s [T]) -> &'s [T] {
+        &list[..list.len().min(ROWS_MAX)]
+    }
+
+    /// What follows a list that is longer than the page shows; nothing when it is not.
+    fn rest<T>(&self, list: &[T]) -> String {
+        match list.len().saturating_sub(ROWS_MAX) {
+            0 => String::new(),
+            more => format!(
+                "{} stand in report.json alone.",
+                counted(more, "more", "more")
+            ),
         }
+    }
+
+    fn records(&self) -> impl Iterator<Item = (&EvidenceRef, &Record)> {
+        self.report.records.iter().take(RECORDS_MAX)
     }
 
     /// Detections that belong to no incident.

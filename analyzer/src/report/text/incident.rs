@@ -10,6 +10,7 @@ use crate::report::marks::{self, Marks};
 use crate::report::names::Names;
 use crate::report::tree::{self, DEPTH_DRAWN_MAX, Row, What};
 use crate::report::visible::clip;
+use crate::report::words::counted;
 
 /// Processes drawn in the tree; beyond, the least telling ones are counted.
 const TREE_PROCESSES_MAX: usize = 500;
@@ -31,9 +32,9 @@ pub(super) fn write_all(report: &Report, paper: &mut Paper<impl Write>) -> io::R
                   cannot show, stands below."
                 .to_owned(),
             count => format!(
-                "Nothing in this evidence reached the threshold of an incident. {count} \
-                 detections stayed below it; they are listed below, with what was looked at and \
-                 what this evidence cannot show."
+                "Nothing in this evidence reached the threshold of an incident. {} stayed below \
+                 it, listed below, with what was looked at and what this evidence cannot show.",
+                counted(count, "detection", "detections")
             ),
         });
     }

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 
 use saigen_schemas::report::{Evidence, KeyUsed, Report};
 
+use crate::report::words::counted;
 use paper::{Paper, moment, span};
 
 /// Writes the report as text.
@@ -41,14 +42,11 @@ fn head(report: &Report, paper: &mut Paper<impl Write>) -> io::Result<()> {
     }
     paper.field("Reproduce", &report.command)?;
     let found = match report.incidents.len() {
-        0 => "no incident found".to_owned(),
-        1 => "1 incident".to_owned(),
-        count => format!("{count} incidents"),
+        0 => "no incident".to_owned(),
+        count => counted(count, "incident", "incidents"),
     };
-    paper.field(
-        "Found",
-        &format!("{found}, {} detections", report.detections.len()),
-    )
+    let detections = counted(report.detections.len(), "detection", "detections");
+    paper.field("Found", &format!("{found}, {detections}"))
 }
 
 fn verdicts(report: &Report, paper: &mut Paper<impl Write>) -> io::Result<()> {

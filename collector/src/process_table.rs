@@ -50,6 +50,8 @@ pub struct Process {
     pub image: Arc<[u8]>,
     /// Device and inode of its program.
     pub image_id: (u64, u64),
+    /// When it took up that program; 0 if that was not seen.
+    pub image_us: u64,
     /// Its ids, as last seen.
     pub ids: Ids,
     /// Login user, as last seen.
@@ -93,6 +95,7 @@ impl ProcessTable {
                 parent,
                 image: process.exe.into(),
                 image_id: (0, 0),
+                image_us: 0,
                 ids: process.ids,
                 login_uid: None,
                 namespaces: process.namespaces,
@@ -275,6 +278,7 @@ impl Process {
             parent,
             image: Arc::from(&b""[..]),
             image_id: (0, 0),
+            image_us: 0,
             ids: Ids::default(),
             login_uid: None,
             namespaces: Namespaces::default(),

@@ -62,14 +62,7 @@ impl Normalizer {
         if wanted == Wanted::No {
             return;
         }
-        // Audit's clock advances by the tick and may date a deed before its doer; fanotify's events are
-        // dated when they are drained, and may be so after their doer's end.
-        let at_us = match actor.and_then(|key| self.table.get(key)) {
-            Some(process) => at_us
-                .min(process.ended_us.unwrap_or(u64::MAX))
-                .max(process.key.start_us),
-            None => at_us,
-        };
+        let at_us = self.true_time(at_us, actor, &detail);
         self.emit_detail(at_us, source, actor, &detail, sink);
     }
 
@@ -85,6 +78,27 @@ impl Normalizer {
             return self.flows.acceptor(*remote).map_or(who, Who::Pid);
         }
         who
+    }
+
+    /// When it happened. Audit's and the files' clocks advance by the tick and may date a deed
+    /// before its doer; fanotify's records are dated when they are drained, after their doer may
+    /// have ended.
+    fn true_time(&self, at_us: u64, actor: Option<ProcessKey>, detail: &Detail) -> u64 {
+        let Some(key) = actor else { return at_us };
+        let Detail::File(file) = detail else {
+            return at_us.max(key.start_us);
+        };
+        let process = self.table.get(key);
+        let began_us = process
+            .map(|process| process.image_us)
+            // It may have taken up another program since.
+            .filter(|image_us| *image_us <= at_us)
+            .map_or(key.start_us, |image_us| image_us.max(key.start_us));
+        let ended_us = process
+            .and_then(|process| process.ended_us)
+            .unwrap_or(at_us);
+        let told_us = file.changed_us.unwrap_or(at_us);
+        told_us.max(began_us).min(ended_us.min(at_us))
     }
 
     fn emit_detail(
@@ -494,6 +508,7 @@ fn file_kind(file: &FileFact) -> Kind<'_> {
             mode,
             uid: file.status.map(|status| status.uid),
             gid: file.status.map(|status| status.gid),
+            modified_us: file.status.map(|status| status.modified_us),
             ..FileAttributes::default()
         }),
         FileWhat::Read => Kind::FileRead(FileRead {

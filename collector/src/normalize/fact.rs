@@ -220,6 +220,8 @@ pub struct FileFact {
     pub inode: Option<u64>,
     /// What it was like when it was looked at.
     pub status: Option<FileState>,
+    /// When it happened by the file's own clock, boot clock; may be early by a tick.
+    pub changed_us: Option<u64>,
 }
 
 /// A file as it stood.
@@ -233,6 +235,8 @@ pub struct FileState {
     pub uid: u32,
     /// Group.
     pub gid: u32,
+    /// When its content was last changed, as it says itself, UTC.
+    pub modified_us: i64,
 }
 
 /// What happened to a file.

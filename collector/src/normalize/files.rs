@@ -46,6 +46,7 @@ impl Normalizer {
             mode: status.mode,
             uid: status.uid,
             gid: status.gid,
+            modified_us: status.modified_us,
         });
         // A further name of a file that was there comes as a creation too.
         let kind = record.status.map(|status| status.mode & TYPE_BITS);
@@ -70,6 +71,7 @@ impl Normalizer {
                 dev: record.device,
                 inode: record.inode,
                 status: state,
+                changed_us: record.changed_us,
             };
             self.push(
                 record.boot_us,

@@ -219,6 +219,7 @@ impl Normalizer {
                 Arc::clone(&image)
             };
             process.image_id = id;
+            process.image_us = at_us;
         }
         let start = Start {
             at_us,

@@ -32,7 +32,7 @@ pub use wire::Malformed;
 use crate::namespace;
 use crate::source::SourceError;
 use mounts::{Uppers, View};
-use naming::Paths;
+use naming::{Paths, Times};
 use paths::{Directories, Filesystem};
 use watched::{Want, Watched};
 
@@ -147,6 +147,7 @@ pub fn open(options: &Options) -> Result<(Queue, Files), SourceError> {
         watched: Watched::default(),
         marked: HashMap::new(),
         paths: Paths::default(),
+        times: Times::default(),
         own_pid: rustix::process::getpid().as_raw_nonzero().get(),
     };
     Ok((queue, files))
@@ -167,6 +168,7 @@ pub struct Files {
     /// Files with a mark of their own, by identity, for filesystems whose handles cannot be opened.
     marked: HashMap<Vec<u8>, Vec<u8>>,
     paths: Paths,
+    times: Times,
     own_pid: i32,
 }
 

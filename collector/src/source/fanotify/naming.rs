@@ -3,12 +3,13 @@
 use std::ffi::CString;
 use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, FileType, Statx, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, StatxTimestamp};
 
 use super::mounts::{View, join};
 use super::paths::{Dir, Directories, Filesystem, Sight};
 use super::wire::{self, FileId, Malformed, Place, WireEvent};
-use super::{Files, identity_key, mark_opens};
+use super::{Files, identity_key, mark_opens, sys};
+use crate::clock;
 use crate::source::Batch;
 
 /// How deep a chain of vanished directories is followed.
@@ -59,6 +60,10 @@ impl Seen {
 pub struct FileRecord<'a> {
     /// When it was drained, on the boot clock in microseconds; it happened a little earlier.
     pub boot_us: u64,
+    /// When it happened, as near as can be told, on the same clock: the file's own time of change,
+    /// or that of the one before it in the queue. The kernel's clock for files goes by the
+    /// tick (up to 10 ms), and may be that much early. None: nothing told.
+    pub changed_us: Option<u64>,
     /// The process, in our PID namespace; 0 for the kernel or a process that we cannot number.
     pub pid: u32,
     /// What happened.
@@ -89,6 +94,49 @@ pub struct FileStatus {
     pub gid: u32,
     /// Names that it has.
     pub links: u32,
+    /// When its content was last changed, UTC in microseconds; whoever owns it may set this.
+    pub modified_us: i64,
+    /// When anything of it was last changed, UTC in microseconds; the kernel alone sets this.
+    pub changed_us: i64,
+}
+
+/// By how much a file's time of change may be early: the longest tick of a kernel.
+const TICK_US: u64 = 10_000;
+
+/// What is known of the times of the events of one batch.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Times {
+    /// When the batch was drained.
+    drained_us: u64,
+    /// When the batch before was: everything in this one is younger.
+    before_us: u64,
+    /// Wall minus boot clock.
+    offset_us: i64,
+    /// The latest time of change so far; what follows in the queue is not older.
+    floor_us: Option<u64>,
+}
+
+impl Times {
+    /// The times of the batch after this one.
+    fn next(self, drained_us: u64, offset_us: i64) -> Self {
+        Self {
+            drained_us,
+            before_us: self.drained_us,
+            offset_us,
+            floor_us: None,
+        }
+    }
+
+    /// When an event happened whose file was changed at `changed_us` (UTC), as it looks now. A
+    /// time outside the batch belongs to an earlier or a later change of the file.
+    fn place(&mut self, changed_us: Option<i64>) -> Option<u64> {
+        let changed_us = changed_us
+            .and_then(|wall_us| u64::try_from(wall_us.saturating_sub(self.offset_us)).ok())
+            .filter(|at_us| *at_us <= self.drained_us)
+            .filter(|at_us| at_us.saturating_add(TICK_US) >= self.before_us);
+        self.floor_us = self.floor_us.max(changed_us);
+        self.floor_us
+    }
 }
 
 /// Paths of one event, kept from event to event for their memory.
@@ -120,6 +168,7 @@ impl Files {
     pub fn name_all(&mut self, batch: &Batch, each: &mut dyn FnMut(&FileRecord<'_>)) -> Named {
         let mut named = Named::default();
         let mut paths = std::mem::take(&mut self.paths);
+        self.times = self.times.next(batch.drained_us, clock::now().offset_us());
         if batch.overruns > 0 {
             // Directories moved unseen.
             self.directories.clear();
@@ -142,7 +191,7 @@ impl Files {
                 continue;
             }
             let later = events.clone();
-            if let Some(record) = self.record(&event, batch.drained_us, later, &mut paths) {
+            if let Some(record) = self.record(&event, later, &mut paths) {
                 each(&record);
                 named.records += 1;
             }
@@ -155,7 +204,6 @@ impl Files {
     fn record<'a>(
         &mut self,
         event: &WireEvent<'_>,
-        boot_us: u64,
         later: wire::Events<'_>,
         paths: &'a mut Paths,
     ) -> Option<FileRecord<'a>> {
@@ -184,14 +232,22 @@ impl Files {
         let inode = filesystem
             .zip(object)
             .and_then(|(filesystem, id)| filesystem.inode_in(&id));
-        let changed = libc::FAN_CREATE | libc::FAN_CLOSE_WRITE | libc::FAN_ATTRIB;
+        let changed =
+            libc::FAN_CREATE | libc::FAN_CLOSE_WRITE | libc::FAN_ATTRIB | libc::FAN_RENAME;
         let now = is.as_deref().or(was.as_deref());
         let status = filesystem
             .zip(now)
             .filter(|_| mask & changed != 0)
-            .and_then(|(filesystem, path)| status(filesystem, path, inode));
+            .and_then(|(filesystem, path)| {
+                let named = status(filesystem, path, inode);
+                // Renamed since: its handle still finds it.
+                named.or_else(|| status_of(filesystem, event.object.as_ref()?))
+            });
+        let changed_us = self.times.place(status.map(|status| status.changed_us));
+        let mask = without_streams(mask, status.as_ref())?;
         Some(FileRecord {
-            boot_us,
+            boot_us: self.times.drained_us,
+            changed_us,
             pid: u32::try_from(event.pid).unwrap_or(0),
             seen: Seen(mask),
             path: named.then_some(paths.first.as_slice()),
@@ -416,27 +472,94 @@ fn find<'d>(
     })
 }
 
+/// What happened without writes to terminals, pipes and the like, which are not writes to a
+/// file; nothing if that was all. A disk itself (a block device) counts as a file.
+fn without_streams(mask: u64, status: Option<&FileStatus>) -> Option<u64> {
+    let file_type = status.map(|status| FileType::from_raw_mode(status.mode));
+    let stream = matches!(
+        file_type,
+        Some(FileType::CharacterDevice | FileType::Fifo | FileType::Socket)
+    );
+    if !stream {
+        return Some(mask);
+    }
+    let left = mask & !libc::FAN_CLOSE_WRITE;
+    (left & !libc::FAN_ONDIR != 0).then_some(left)
+}
+
 /// What stands at `path` now.
 fn look(filesystem: &Filesystem, path: &[u8]) -> Option<Statx> {
     let relative = filesystem.below_anchor(path)?;
-    let flags = AtFlags::SYMLINK_NOFOLLOW
-        | AtFlags::EMPTY_PATH
-        | AtFlags::STATX_DONT_SYNC
-        | AtFlags::NO_AUTOMOUNT;
+    let flags = LOOK | AtFlags::SYMLINK_NOFOLLOW;
     rustix::fs::statx(&filesystem.anchor, relative, flags, StatxFlags::BASIC_STATS).ok()
 }
+
+/// Nobody is made to wait for a look.
+const LOOK: AtFlags = AtFlags::EMPTY_PATH
+    .union(AtFlags::STATX_DONT_SYNC)
+    .union(AtFlags::NO_AUTOMOUNT);
 
 /// What stands at `path` now, if it is the inode that the event is about.
 fn status(filesystem: &Filesystem, path: &[u8], inode: Option<u64>) -> Option<FileStatus> {
     let stat = look(filesystem, path)?;
-    if inode.is_some_and(|inode| inode != stat.stx_ino) {
-        return None;
+    let same = inode.is_none_or(|inode| inode == stat.stx_ino);
+    same.then(|| FileStatus::of(&stat))
+}
+
+/// What the file `id` is like now, wherever it is.
+fn status_of(filesystem: &Filesystem, id: &FileId<'_>) -> Option<FileStatus> {
+    let file = sys::open_by_handle(filesystem.anchor.as_fd(), id).ok()?;
+    let stat = rustix::fs::statx(&file, "", LOOK, StatxFlags::BASIC_STATS).ok()?;
+    Some(FileStatus::of(&stat))
+}
+
+impl FileStatus {
+    fn of(stat: &Statx) -> Self {
+        Self {
+            size: stat.stx_size,
+            mode: u32::from(stat.stx_mode),
+            uid: stat.stx_uid,
+            gid: stat.stx_gid,
+            links: stat.stx_nlink,
+            modified_us: micros(stat.stx_mtime),
+            changed_us: micros(stat.stx_ctime),
+        }
     }
-    Some(FileStatus {
-        size: stat.stx_size,
-        mode: u32::from(stat.stx_mode),
-        uid: stat.stx_uid,
-        gid: stat.stx_gid,
-        links: stat.stx_nlink,
-    })
+}
+
+fn micros(time: StatxTimestamp) -> i64 {
+    time.tv_sec
+        .saturating_mul(1_000_000)
+        .saturating_add(i64::from(time.tv_nsec) / 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_happened_when_its_file_was_changed_and_never_before_the_one_before_it() {
+        let mut times = Times::default()
+            .next(1_000_000, 0)
+            .next(1_100_000, 500_000_000);
+        assert_eq!(times.place(None), None, "nothing told");
+        assert_eq!(times.place(Some(501_050_000)), Some(1_050_000));
+        assert_eq!(times.place(None), Some(1_050_000), "a deletion after it");
+        assert_eq!(
+            times.place(Some(501_020_000)),
+            Some(1_050_000),
+            "the queue is in order"
+        );
+        assert_eq!(
+            times.place(Some(400_000_000)),
+            Some(1_050_000),
+            "closed without a write"
+        );
+        assert_eq!(
+            times.place(Some(501_200_000)),
+            Some(1_050_000),
+            "changed again since"
+        );
+        assert_eq!(times.next(1_200_000, 0).place(None), None);
+    }
 }

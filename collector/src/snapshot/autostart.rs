@@ -150,7 +150,7 @@ fn tell_file(
     let sha256 = Hash32(Sha256::digest(&found.content).into());
     let mut one = |command: Option<&[u8]>, account: Option<&[u8]>| {
         emit(Kind::StateAutostart(StateAutostart {
-            kind: Some(kind),
+            mechanism: Some(kind),
             path: Some(Text(path)),
             command: command.map(Text),
             account: account.map(Text),

@@ -22,7 +22,7 @@ pub fn write_json(event: &Event<'_>, reference: &str, out: &mut String) {
         number_member(out, "boot_us", boot_us);
     }
     if let Some(recorded_us) = event.recorded_us {
-        let _ = write!(out, ",\"recorded\":\"{}\"", format_utc(recorded_us));
+        let _ = write!(out, ",\"record_time\":\"{}\"", format_utc(recorded_us));
     }
     let _ = write!(out, ",\"kind\":\"{}\",", event.kind.name().as_str());
     text_member(out, "host", event.host);

@@ -775,7 +775,7 @@ kinds! { 'a
     /// Something that starts by itself, as it stood when recording began.
     40 "state.autostart" StateAutostart<'a> {
         /// What starts it.
-        kind: AutostartKind,
+        mechanism: AutostartKind,
         /// The file that says so.
         path: Text<'a>,
         /// What is started, where that is one line.
@@ -905,6 +905,23 @@ mod tests {
             assert_eq!(KindName::from_name(kind.as_str()), Some(kind));
             assert!(kind.code() < 64);
             assert!(kind.fields().len() <= FIELDS_MAX, "{kind:?}");
+            // Names that JSON gives to every event.
+            for common in [
+                "ref",
+                "seq",
+                "time",
+                "boot_us",
+                "record_time",
+                "kind",
+                "host",
+                "boot",
+                "source",
+                "actor",
+                "had",
+                "fields",
+            ] {
+                assert!(!kind.fields().contains(&common), "{kind:?} {common}");
+            }
         }
         assert_eq!(KindName::from_code(63), None);
     }

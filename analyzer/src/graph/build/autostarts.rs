@@ -106,7 +106,7 @@ impl GraphBuilder {
         let Some(row) = self.store.files.get_mut(file.index()) else {
             return;
         };
-        row.autostart = row.autostart.or(state.kind);
+        row.autostart = row.autostart.or(state.mechanism);
         row.autostart_command = command.or(row.autostart_command);
         if let Some(kind) = row.autostart
             && row.autostart_command.is_some()

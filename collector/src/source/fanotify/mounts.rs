@@ -35,10 +35,10 @@ pub struct Device {
 }
 
 impl Device {
-    /// The number as events carry it: the major in the upper 32 bits, the minor in the lower.
+    /// The number as `makedev(3)` packs it.
     #[must_use]
     pub fn number(self) -> u64 {
-        u64::from(self.major) << 32 | u64::from(self.minor)
+        rustix::fs::makedev(self.major, self.minor)
     }
 }
 

@@ -11,7 +11,7 @@
     root.dataset.theme = (root.dataset.theme || system) === "dark" ? "light" : "dark";
   });
 
-  filter.addEventListener("input", () => {
+  const sift = () => {
     const wanted = filter.value.trim().toLowerCase();
     let hidden = 0;
     for (const row of document.querySelectorAll(".row")) {
@@ -20,15 +20,18 @@
       hidden += out ? 1 : 0;
     }
     filtered.textContent = wanted === "" ? "" : hidden + " rows hidden";
-  });
+  };
+  filter.addEventListener("input", sift);
 
-  let at = -1;
   const stops = () => [...document.querySelectorAll(".stop")].filter((stop) => stop.getClientRects().length > 0);
   const go = (step) => {
     const list = stops();
     if (list.length === 0) return;
-    at = Math.min(Math.max(at + step, 0), list.length - 1);
-    document.querySelector(".here")?.classList.remove("here");
+    const before = document.querySelector(".here");
+    const seen = list.indexOf(before);
+    const first = list.findIndex((stop) => stop.getBoundingClientRect().top >= 0);
+    const at = seen < 0 ? Math.max(first, 0) : Math.min(Math.max(seen + step, 0), list.length - 1);
+    before?.classList.remove("here");
     list[at].classList.add("here");
     list[at].scrollIntoView({ block: "center" });
   };
@@ -36,7 +39,13 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
-    if (event.key === "Escape") { filter.blur(); close(); return; }
+    if (event.key === "Escape" && event.target === filter) {
+      filter.value = "";
+      filter.blur();
+      sift();
+      return;
+    }
+    if (event.key === "Escape") { close(); return; }
     if (event.target === filter) return;
     if (event.key === "j") go(1);
     else if (event.key === "k") go(-1);

@@ -15,20 +15,15 @@ fn the_page_asks_for_nothing_from_outside() {
     let parts = Regex::new(r"(?s)<style>.*?</style>|<script>.*?</script>").expect("a regex");
     let markup = parts.replace_all(&page, "");
     for name in [
-        "src=",
         "<link",
         "<iframe",
         "<object",
         "<embed",
         "<base",
         "<form",
-        "http-equiv=\"refresh",
+        "=\"refresh",
     ] {
-        assert!(
-            !markup.contains(&format!(" {name}")) || name == "src=",
-            "{name}"
-        );
-        assert!(!markup.contains(name) || name == "src=", "{name}");
+        assert!(!markup.contains(name), "{name}");
     }
     let tag = Regex::new(r"<[a-zA-Z][^>]*>").expect("a regex");
     let target =

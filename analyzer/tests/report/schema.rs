@@ -3,8 +3,13 @@
 //! The checker below knows the words of JSON Schema 2020-12 that the schema uses, and fails
 //! on any other, so that a new word in the schema cannot pass unchecked.
 
+use std::collections::BTreeSet;
+
 use regex::Regex;
-use saigen_schemas::report::JSON_SCHEMA;
+use saigen_schemas::report::{
+    Cause, Direction, FindingKind, Format, Grade, Ground, JSON_SCHEMA, Level, Role, Severity,
+    Verdict,
+};
 use serde_json::{Map, Value};
 
 use crate::{json, nothing, story};
@@ -56,6 +61,44 @@ fn what_is_not_in_the_schema_is_noticed() {
             faults[0].starts_with(&format!("{place}: ")),
             "{place}: {faults:?}"
         );
+    }
+}
+
+/// The words of an enum of the model, from what serde says when it meets another.
+fn words<T: serde::de::DeserializeOwned>() -> BTreeSet<String> {
+    let refused = serde_json::from_value::<T>("no such word".into());
+    let refused = refused.err().expect("no such word is a word").to_string();
+    let quoted = Regex::new("`([a-z_]+)`").expect("a regex");
+    quoted
+        .captures_iter(&refused)
+        .map(|found| found[1].to_owned())
+        .collect()
+}
+
+#[test]
+fn the_words_of_the_schema_are_those_of_the_model() {
+    let schema = parse(JSON_SCHEMA);
+    for (name, words) in [
+        ("Cause", words::<Cause>()),
+        ("Direction", words::<Direction>()),
+        ("FindingKind", words::<FindingKind>()),
+        ("Format", words::<Format>()),
+        ("Grade", words::<Grade>()),
+        ("Ground", words::<Ground>()),
+        ("Level", words::<Level>()),
+        ("Role", words::<Role>()),
+        ("Severity", words::<Severity>()),
+        ("Verdict", words::<Verdict>()),
+    ] {
+        let listed = schema["$defs"][name]["oneOf"]
+            .as_array()
+            .expect("a list of words");
+        let listed: BTreeSet<String> = listed
+            .iter()
+            .map(|one| one["const"].as_str().expect("a word").to_owned())
+            .collect();
+        assert_eq!(listed, words, "{name}");
+        assert!(words.len() > 2, "{name}");
     }
 }
 

@@ -9,10 +9,11 @@ use std::cell::OnceCell;
 use std::net::IpAddr;
 
 use saigen_schemas::event::{
-    Args, Change, Event, Hash32, Kind, ProcessKey, ProcessStart, Text, Value as Held,
+    Args, Change, Event, Hash32, Kind, ProcessKey, ProcessStart, Text, Value as Held, format_utc,
 };
 
 use crate::detect::{Subject, Value};
+use crate::replay::{Around, ProcessFacts as Known};
 
 /// What is known of a process when an event is judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +38,22 @@ pub struct ProcessFacts<'a> {
     pub login_uid: Option<u32>,
 }
 
+impl<'a> From<Known<'a>> for ProcessFacts<'a> {
+    fn from(known: Known<'a>) -> Self {
+        Self {
+            key: known.key,
+            image: known.image,
+            args: known.args,
+            command_line: known.command_line,
+            cwd: known.cwd,
+            account: known.account,
+            uid: known.uid,
+            euid: known.euid,
+            login_uid: known.login_uid,
+        }
+    }
+}
+
 /// What is known around an event: the processes that it is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Context<'a> {
@@ -44,6 +61,15 @@ pub struct Context<'a> {
     pub actor: Option<ProcessFacts<'a>>,
     /// The actor's parent.
     pub parent: Option<ProcessFacts<'a>>,
+}
+
+impl<'a> From<Around<'a>> for Context<'a> {
+    fn from(around: Around<'a>) -> Self {
+        Self {
+            actor: around.actor.map(ProcessFacts::from),
+            parent: around.parent.map(ProcessFacts::from),
+        }
+    }
 }
 
 /// An event under Sigma's names.
@@ -117,6 +143,7 @@ impl<'e, 'a> View<'e, 'a> {
             "CurrentDirectory" => text(start.cwd),
             "User" => user(start.account, start.euid.or(start.uid)),
             "LogonId" => start.session.and_then(number),
+            "TerminalSessionId" => text(start.tty),
             "ProcessId" => self
                 .event
                 .actor
@@ -242,8 +269,14 @@ impl<'e, 'a> View<'e, 'a> {
             | Kind::RecordConfiguration(_)
             | Kind::RecordHeartbeat(_)
             | Kind::LogCleared(_)
-            | Kind::RecordCompleteness(_)
-            | Kind::RecordRaw(_) => None,
+            | Kind::RecordCompleteness(_) => None,
+            Kind::RecordRaw(raw) => match name {
+                "Channel" => text(raw.channel),
+                "Provider_Name" => text(raw.provider),
+                "EventID" => raw.event_id.and_then(number),
+                "Message" => text(raw.message),
+                _ => None,
+            },
         }
     }
 
@@ -256,6 +289,11 @@ impl<'e, 'a> View<'e, 'a> {
             ("ImageLoaded", Kind::FileMapped(file)) => text(file.path),
             ("Signature", Kind::FileMapped(file)) => text(file.signature),
             ("Hashes", Kind::FileMapped(file)) => hashes(file.sha256, file.hashes),
+            ("Hashes", Kind::FileWritten(file)) => hashes(file.sha256, None),
+            ("CreationUtcTime", Kind::FileCreated(file)) => {
+                file.created_us.map(|us| owned(format_utc(us)))
+            }
+            ("Signed", Kind::FileMapped(file)) => text(file.signature),
             ("Hashes" | "Hash", Kind::FileCreated(file)) => text(file.hashes),
             ("Hashes", Kind::FileDeleted(file)) => text(file.hashes),
             ("sha256", Kind::FileWritten(file)) => file.sha256.map(hex),
@@ -287,7 +325,7 @@ impl<'e, 'a> View<'e, 'a> {
                 _ => None,
             };
         }
-        let inbound = matches!(kind, Kind::NetworkAccepted(_));
+        let inbound = matches!(kind, Kind::NetworkAccepted(_) | Kind::NetworkListening(_));
         let (here, there) = if inbound {
             ("Destination", "Source")
         } else {
@@ -318,6 +356,9 @@ impl<'e, 'a> View<'e, 'a> {
     }
 
     fn of_session(&self, name: &str) -> Option<Value<'_>> {
+        if let (Kind::PrivilegeSwitch(switch), "SubjectUserName") = (&self.event.kind, name) {
+            return text(switch.account);
+        }
         let own = match name {
             "TargetUserName" | "User" | "USER" => "account",
             "TargetDomainName" => "domain",
@@ -330,7 +371,7 @@ impl<'e, 'a> View<'e, 'a> {
             "AuthenticationPackageName" => "method",
             "LogonProcessName" | "ProcessName" => "program",
             "PrivilegeList" => "privileges",
-            "FailureReason" => "reason",
+            "FailureReason" | "Status" | "SubStatus" => "reason",
             _ => return None,
         };
         self.event.kind.get(own).and_then(held)
@@ -357,13 +398,14 @@ impl<'e, 'a> View<'e, 'a> {
             ("TaskName", Kind::ScheduledTask(task)) => text(task.name),
             ("TaskContent" | "TaskContentNew", Kind::ScheduledTask(task)) => text(task.content),
             ("Path" | "ActionName", Kind::ScheduledTask(task)) => text(task.command_line),
-            ("UserName" | "UserContext", Kind::ScheduledTask(task)) => text(task.account),
+            ("User" | "UserName" | "UserContext", Kind::ScheduledTask(task)) => text(task.account),
             ("Name", Kind::WmiSubscription(item)) => text(item.name),
             ("Destination" | "Query", Kind::WmiSubscription(item)) => text(item.content),
             ("User", Kind::WmiSubscription(item)) => text(item.account),
             ("ScriptBlockText" | "Payload", Kind::ScriptBlock(script)) => text(script.text),
             ("Path", Kind::ScriptBlock(script)) => text(script.path),
             ("ScriptBlockId", Kind::ScriptBlock(script)) => text(script.id),
+            ("User", Kind::ScriptBlock(script)) => text(script.account),
             ("PipeName", Kind::Pipe(pipe)) => text(pipe.name),
             ("EventType", Kind::Pipe(pipe)) => {
                 Some(Value::text(if pipe.change == Some(Change::Created) {

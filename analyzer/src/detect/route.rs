@@ -20,9 +20,7 @@ pub(super) fn sources_of(event: &Event<'_>) -> Vec<LogSource> {
 fn is_windows(event: &Event<'_>) -> bool {
     match event.source {
         Source::Sysmon | Source::Evtx => true,
-        Source::Ecs | Source::Json => {
-            channel(event).is_some() || event.extra.get("EventID").is_some()
-        }
+        Source::Ecs | Source::Json => channel(event).is_some() || event_id(event) != 0,
         Source::Recorder
         | Source::Perf
         | Source::Audit
@@ -218,7 +216,12 @@ fn by_event_id(event: &Event<'_>) -> Option<LogSource> {
 }
 
 /// The record's event id; 0 where it has none.
-fn event_id(event: &Event<'_>) -> u32 {
+fn event_id(event: &Event<'_>) -> u64 {
+    if let Kind::RecordRaw(raw) = &event.kind
+        && let Some(id) = raw.event_id
+    {
+        return id;
+    }
     let id = event
         .extra
         .get("EventID")
@@ -228,6 +231,11 @@ fn event_id(event: &Event<'_>) -> u32 {
 }
 
 fn channel<'a>(event: &Event<'a>) -> Option<Text<'a>> {
+    if let Kind::RecordRaw(raw) = &event.kind
+        && raw.channel.is_some()
+    {
+        return raw.channel;
+    }
     event
         .extra
         .get("Channel")

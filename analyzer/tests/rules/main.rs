@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use saigen_analyzer::detect::{
-    Correlator, Detection, Engine, Level, Occasion, Placeholders, built_in,
+    Correlator, Detection, Engine, Level, Occasion, Placeholders, Tactic, built_in,
 };
 use serde_json::Value;
 use told::{Told, told};
@@ -143,6 +143,65 @@ fn every_fixture_has_its_rule() {
             assert!(rules.contains_key(&stem), "{stem}.json has no rule");
         }
     }
+}
+
+/// The table of the built-in rules in `docs/DETECTION.md`: one row a file, by folder and stage.
+fn table(engine: &Engine) -> String {
+    let main: BTreeMap<&str, _> = engine
+        .rules()
+        .map(|rule| (rule.file.as_str(), rule))
+        .collect();
+    let mut rows: Vec<_> = main.into_values().collect();
+    let stage = |tactics: &[Tactic]| tactics.iter().map(|tactic| tactic.stage()).min();
+    rows.sort_by_key(|rule| {
+        (
+            rule.file.split('/').next(),
+            stage(&rule.tactics),
+            rule.file.as_str(),
+        )
+    });
+    let mut text = String::from(
+        "| Rule | Level | Tactics and techniques | Fires on | Known ordinary causes |\n|---|---|---|---|---|\n",
+    );
+    for rule in rows {
+        let tactics: Vec<&str> = rule.tactics.iter().map(|tactic| tactic.name()).collect();
+        let cell = |text: &str| {
+            text.split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
+                .replace('|', "\\|")
+        };
+        text.push_str(&format!(
+            "| **{}** `{}` | {} | {}: {} | {} | {} |\n",
+            cell(&rule.title),
+            rule.file,
+            rule.level,
+            tactics.join(", "),
+            rule.techniques.join(", "),
+            cell(&rule.description),
+            cell(&rule.false_positives.join("; ")),
+        ));
+    }
+    text
+}
+
+/// With `SAIGEN_REWRITE=1` the table is written instead of compared.
+#[test]
+fn the_documentation_lists_every_rule() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/DETECTION.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (begin, end) = ("<!-- rules: begin -->\n", "<!-- rules: end -->");
+    let (before, rest) = text.split_once(begin).unwrap();
+    let (listed, after) = rest.split_once(end).unwrap();
+    let expected = table(&engine());
+    if std::env::var_os("SAIGEN_REWRITE").is_some() {
+        fs::write(&path, format!("{before}{begin}{expected}{end}{after}")).unwrap();
+        return;
+    }
+    assert!(
+        listed == expected,
+        "run this test with SAIGEN_REWRITE=1 and review the difference"
+    );
 }
 
 #[test]

@@ -11,7 +11,8 @@ use crate::procfs;
 use crate::snapshot::{Root, accounts};
 use crate::source::audit::Role;
 use crate::source::audit::assemble::Assembler;
-use crate::source::fanotify::Files;
+use crate::source::fanotify::{Files, Refusal};
+use crate::source::perf::record::RecordKind;
 use crate::source::perf::{Clock, Tracepoints};
 use crate::source::proc_connector::{Note, Sequences};
 use crate::source::tracefs::Field;
@@ -249,7 +250,10 @@ impl Normalizer {
             Feed::Perf => {
                 for record in perf::record::records(&batch.bytes) {
                     match perf::record::Record::parse(record) {
-                        Some(parsed) => self.sorter.push(parsed.stamp.time_ns, record),
+                        Some(parsed) => {
+                            self.look_into(&parsed.kind);
+                            self.sorter.push(parsed.stamp.time_ns, record);
+                        }
                         None => self.ledger.lost(Feed::Perf, 1),
                     }
                 }
@@ -377,6 +381,33 @@ impl Normalizer {
                 .entry(account.uid)
                 .or_insert_with(|| Arc::from(account.name));
         }
+    }
+
+    /// Looks into a mount namespace as soon as it is heard of: what is mounted and written there
+    /// soon after is missed otherwise.
+    fn look_into(&mut self, kind: &RecordKind<'_>) {
+        if let (Some(files), RecordKind::Namespaces { pid, inodes, .. }) = (&mut self.files, kind) {
+            files.enter(*pid, inodes[sideband::MOUNTS]);
+        }
+    }
+
+    /// The file systems that cannot be watched of those that came since the last call, in words.
+    pub fn refused_mounts(&mut self) -> Vec<String> {
+        let refusals = self.files.as_mut().map(Files::take_refusals);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let words = |refusal: Refusal| {
+            let Refusal {
+                mount_point,
+                fs_type,
+                cause,
+            } = refusal;
+            format!(
+                "changes below {} ({}) are missed: {cause}",
+                text(&mount_point),
+                text(&fs_type)
+            )
+        };
+        refusals.into_iter().flatten().map(words).collect()
     }
 
     /// Follows mounts that came and went.

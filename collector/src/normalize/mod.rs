@@ -47,6 +47,10 @@ mod starts;
 /// and audit's own queue.
 pub const HOLD_US: u64 = 400_000;
 
+/// How long a fact waits until it is settled who did it and when, microseconds: a round more than
+/// perf's records, which tell, may be behind.
+const SETTLE_US: u64 = HOLD_US / 2;
+
 /// Pairs of program and mapped file that are remembered as told. Beyond, they are told again.
 const MAPPED_MAX: usize = 65_536;
 
@@ -119,7 +123,10 @@ pub struct Normalizer {
     /// Reaches into processes, with the time of the last.
     touches: HashMap<(Option<ProcessKey>, ProcessKey, Touch), u64>,
     own_namespaces: Namespaces,
+    /// Facts as they came.
     waiting: BinaryHeap<Reverse<Queued>>,
+    /// Facts of which it is settled who did them and when.
+    settled: BinaryHeap<Reverse<Queued>>,
     queued: u64,
     marks: Vec<u8>,
     /// Hashes of images, and of what the state holds.
@@ -230,6 +237,7 @@ impl Normalizer {
             touches: HashMap::new(),
             own_namespaces,
             waiting: BinaryHeap::new(),
+            settled: BinaryHeap::new(),
             queued: 0,
             marks: Vec::new(),
             hashes: ImageHashes::default(),
@@ -293,7 +301,10 @@ impl Normalizer {
         while let Some(event) = self.assembler.overdue(began.boot_us) {
             self.audit_event(event);
         }
-        self.emit_until(began.boot_us.saturating_sub(HOLD_US), sink);
+        // Nobody is told of before perf's records up to then have been read, however late a round was.
+        let complete_us = self.complete_us;
+        self.settle_until(began.boot_us.saturating_sub(SETTLE_US).min(complete_us));
+        self.emit_until(began.boot_us.saturating_sub(HOLD_US).min(complete_us), sink);
         self.table.forget(began.boot_us.saturating_sub(HOLD_US));
         self.forget_codes(began.boot_us);
     }
@@ -309,6 +320,7 @@ impl Normalizer {
         for (who, flow) in self.flows.unfinished() {
             self.push(now.boot_us, Source::Perf, who, Detail::Flow(flow));
         }
+        self.settle_until(u64::MAX);
         self.emit_until(u64::MAX, sink);
     }
 
@@ -327,7 +339,7 @@ impl Normalizer {
     /// Facts that wait for their turn.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting.len() + self.sorter.waiting()
+        self.waiting.len() + self.settled.len() + self.sorter.waiting()
     }
 
     /// The processes, for what else names them.
@@ -467,12 +479,38 @@ impl Normalizer {
         }));
     }
 
-    fn emit_until(&mut self, horizon_us: u64, sink: Sink<'_>) {
-        while let Some(Reverse(first)) = self.waiting.peek() {
-            if first.due_us > horizon_us {
-                break;
-            }
+    /// Settles what is due by then, and puts it in its true place.
+    fn settle_until(&mut self, horizon_us: u64) {
+        while self
+            .waiting
+            .peek()
+            .is_some_and(|Reverse(first)| first.due_us <= horizon_us)
+        {
             let Some(Reverse(queued)) = self.waiting.pop() else {
+                break;
+            };
+            let Queued {
+                due_us,
+                number,
+                fact,
+            } = queued;
+            if let Some((due_us, fact)) = self.settle(due_us, fact) {
+                self.settled.push(Reverse(Queued {
+                    due_us,
+                    number,
+                    fact,
+                }));
+            }
+        }
+    }
+
+    fn emit_until(&mut self, horizon_us: u64, sink: Sink<'_>) {
+        while self
+            .settled
+            .peek()
+            .is_some_and(|Reverse(first)| first.due_us <= horizon_us)
+        {
+            let Some(Reverse(queued)) = self.settled.pop() else {
                 break;
             };
             self.emit(queued.fact, sink);

@@ -1,6 +1,5 @@
 //! Building a graph from the replayed stream.
 
-mod arguments;
 mod autostarts;
 mod files;
 mod network;

@@ -1,0 +1,185 @@
+//! Requests: which connection a server was serving when it started a process.
+//!
+//! A server runs for months and talks to everyone. Only the connection that it was serving then
+//! is a cause of what it started: the long-running process is cut into units by request. The graph
+//! merges connections of one client into one edge; here each keeps its own moment.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use saigen_schemas::event::{Event, Kind, NetworkClosed};
+
+use crate::graph::NodeId;
+use crate::reconstruct::world::World;
+use crate::reference::EventRef;
+
+/// A connection that was taken longer before than this is no longer called the cause of what a
+/// server starts: an ordinary keep-alive ends within minutes.
+const SERVED_WITHIN_US: i64 = 10 * 60 * 1_000_000;
+
+/// The most copies of a server that are climbed to the one that took the connection.
+const WORKERS_MAX: usize = 8;
+
+/// A server with fewer connections than this says nothing about who its usual clients are.
+const FEW_CONNECTIONS: usize = 20;
+
+/// The most connections that are kept: 64 bytes each. Beyond it, the latest are not known.
+const CONNECTIONS_MAX: usize = 4_000_000;
+
+/// A connection that a process took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Taken {
+    us: i64,
+    seen: EventRef,
+    ip: IpAddr,
+    port: Option<u16>,
+    local_port: Option<u16>,
+}
+
+/// Collects the connections that processes took, event by event, beside the graph.
+#[derive(Debug, Default)]
+pub struct Connections {
+    taken: Vec<Taken>,
+    /// The last connection between a port here and a place there, for the record of its end.
+    open: HashMap<(u16, IpAddr, u16), usize>,
+}
+
+impl Connections {
+    /// Takes the next event; events come in the order in which the graph takes them.
+    pub fn apply(&mut self, reference: EventRef, event: &Event<'_>) {
+        if let Kind::NetworkAccepted(accepted) = &event.kind {
+            let Some(ip) = accepted
+                .remote_ip
+                .filter(|_| self.taken.len() < CONNECTIONS_MAX)
+            else {
+                return;
+            };
+            if let (Some(local), Some(remote)) = (accepted.local_port, accepted.remote_port) {
+                self.open
+                    .insert((local, ip.to_canonical(), remote), self.taken.len());
+            }
+            self.taken.push(Taken {
+                us: event.time.wall_us,
+                seen: reference,
+                ip: ip.to_canonical(),
+                port: accepted.remote_port,
+                local_port: accepted.local_port,
+            });
+        } else if let Kind::NetworkClosed(closed) = &event.kind {
+            self.close(event.time.wall_us, closed);
+        }
+    }
+
+    /// The record of a connection's end says how long it had lasted. That is nearer to the truth
+    /// than the record of `accept(2)`, which may bear the moment at which the server began to wait.
+    fn close(&mut self, us: i64, closed: &NetworkClosed) {
+        let (Some(local), Some(ip), Some(remote)) =
+            (closed.local_port, closed.remote_ip, closed.remote_port)
+        else {
+            return;
+        };
+        let Some(index) = self.open.remove(&(local, ip.to_canonical(), remote)) else {
+            return;
+        };
+        let lasted = closed.run_us.and_then(|run| i64::try_from(run).ok());
+        if let Some((taken, lasted)) = self.taken.get_mut(index).zip(lasted) {
+            taken.us = taken.us.max(us.saturating_sub(lasted));
+        }
+    }
+}
+
+/// The connection that a server was serving when it started something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    /// The process that took the connection.
+    pub(super) server: NodeId,
+    /// When it was taken.
+    pub(super) us: i64,
+    /// Who had opened it.
+    pub(super) ip: IpAddr,
+    /// From which port.
+    pub(super) port: Option<u16>,
+    /// At which port of the server.
+    pub(super) local_port: Option<u16>,
+    /// The record.
+    pub(super) seen: EventRef,
+    /// How long before the start it was taken.
+    pub(super) before_us: i64,
+    /// Whether a process of its own served this connection, or the server had no other.
+    pub(super) alone: bool,
+}
+
+/// The requests of all servers of a graph.
+pub(super) struct Requests {
+    /// By the process that took them, in order of time.
+    taken: BTreeMap<NodeId, Vec<Taken>>,
+}
+
+impl Requests {
+    /// Gives each connection to the process that took it.
+    pub(super) fn new(world: &World<'_>, connections: &Connections) -> Self {
+        let mut taken: BTreeMap<NodeId, Vec<Taken>> = BTreeMap::new();
+        for one in &connections.taken {
+            if let Some(process) = world.graph.actor_at(one.seen) {
+                taken.entry(process).or_default().push(*one);
+            }
+        }
+        for list in taken.values_mut() {
+            list.sort_by_key(|one| (one.us, one.seen));
+        }
+        Self { taken }
+    }
+
+    fn of(&self, process: NodeId) -> &[Taken] {
+        self.taken.get(&process).map_or(&[], Vec::as_slice)
+    }
+
+    /// The connection that led to what hangs below a server: the last one that it had taken
+    /// before it started the process, or before it made the worker that did.
+    pub(super) fn behind(
+        &self,
+        world: &World<'_>,
+        server: NodeId,
+        started_us: i64,
+    ) -> Option<Request> {
+        let (mut at, mut until_us, mut alone) = (server, started_us, false);
+        for _ in 0..WORKERS_MAX {
+            let list = self.of(at);
+            let cut = list.partition_point(|one| one.us <= until_us);
+            if let Some(one) = cut.checked_sub(1).and_then(|last| list.get(last)) {
+                let before_us = started_us.saturating_sub(one.us);
+                let request = Request {
+                    server: at,
+                    us: one.us,
+                    ip: one.ip,
+                    port: one.port,
+                    local_port: one.local_port,
+                    seen: one.seen,
+                    before_us,
+                    alone: alone || list.len() == 1,
+                };
+                return Some(request).filter(|_| before_us <= SERVED_WITHIN_US);
+            }
+            let worker = world.process(at)?;
+            let above = world.cause(at).filter(|_| world.is_worker(at))?;
+            // A worker that was made right after a connection was taken serves that one alone.
+            (at, until_us, alone) = (above, worker.start_us, true);
+        }
+        None
+    }
+
+    /// Whether an address stands for many clients: nearly all of a busy server's connections come
+    /// from it, as with a reverse proxy. Then sharing it means nothing.
+    pub(super) fn is_everyone(&self, server: NodeId, ip: IpAddr) -> bool {
+        let list = self.of(server);
+        let same = list.iter().filter(|one| one.ip == ip).count();
+        list.len() >= FEW_CONNECTIONS && same * 5 >= list.len() * 4
+    }
+
+    /// How many connections a server took from the address of a request, and how many from others.
+    pub(super) fn share(&self, request: &Request) -> (usize, usize) {
+        let list = self.of(request.server);
+        let same = list.iter().filter(|one| one.ip == request.ip).count();
+        (same, list.len() - same)
+    }
+}

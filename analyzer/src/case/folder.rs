@@ -111,7 +111,11 @@ pub fn read_report(dir: &Path) -> Result<Report, CaseError> {
 }
 
 /// Refuses a place that is taken, before any work is done.
-fn check_place(dir: &Path, existing: Existing) -> Result<(), CaseError> {
+///
+/// # Errors
+///
+/// [`CaseError::Exists`] and its kin when something stands in the way.
+pub fn check_place(dir: &Path, existing: Existing) -> Result<(), CaseError> {
     let metadata = match fs::symlink_metadata(dir) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -33,7 +33,7 @@ mod store;
 
 pub use custody::{CustodyCheck, Location, Occasion, check_custody, locations};
 pub use error::CaseError;
-pub use folder::{Existing, OutputFile, WrittenCase, read_report, write_case};
+pub use folder::{Existing, OutputFile, WrittenCase, check_place, read_report, write_case};
 pub use query::{Cell, Table, query};
 
 /// The database.

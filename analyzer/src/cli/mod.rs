@@ -8,8 +8,11 @@ mod events;
 mod filter;
 mod info;
 mod inputs;
+mod investigate;
 mod man;
+mod query;
 mod screen;
+mod show;
 mod verify;
 
 use std::ffi::OsString;
@@ -50,9 +53,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Investigate(investigate::Investigate),
     Verify(verify::Verify),
     Info(info::Info),
     Events(events::Events),
+    Show(show::Show),
+    Query(query::Query),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -60,9 +66,12 @@ enum Command {
 impl Command {
     fn run(&self, screen: &mut Screen) -> Result<Done, Failure> {
         match self {
+            Self::Investigate(command) => command.run(screen),
             Self::Verify(command) => command.run(screen),
             Self::Info(command) => command.run(screen),
             Self::Events(command) => command.run(screen),
+            Self::Show(command) => command.run(screen),
+            Self::Query(command) => command.run(screen),
             Self::Completions(command) => command.run(screen),
             Self::Man(command) => command.run(screen),
         }

@@ -36,6 +36,18 @@ pub struct Journal {
     pub misplaced: Vec<Misplaced>,
 }
 
+impl Journal {
+    /// The folder that its segments lie in; empty for a journal without segments.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        let first = self.segments.first();
+        first
+            .and_then(|segment| segment.path.parent())
+            .map(Path::to_owned)
+            .unwrap_or_default()
+    }
+}
+
 /// A segment's file.
 #[derive(Clone, Debug)]
 pub struct SegmentFile {

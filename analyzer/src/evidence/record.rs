@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom};
 
-use saigen_schemas::event::write_json;
+use saigen_schemas::event::{KindName, write_json};
 use saigen_schemas::journal::seal::frame_digest;
 use saigen_schemas::journal::{FrameHeader, PayloadReader};
 use saigen_schemas::report::{Cause, Verdict};
@@ -19,6 +19,12 @@ use crate::reference::{EventRef, Place};
 pub struct RawRecord {
     /// Its reference.
     pub reference: EventRef,
+    /// Wall clock of the event, µs.
+    pub wall_us: i64,
+    /// The host that reported it.
+    pub host: String,
+    /// What it is.
+    pub kind: KindName,
     /// The event as one JSON object.
     pub json: String,
     /// The file, inside the journal's folder.
@@ -106,6 +112,9 @@ impl<'a> Records<'a> {
         write_json(&event, &reference.to_string(), &mut json);
         Some(RawRecord {
             reference,
+            wall_us: event.time.wall_us,
+            host: event.host.lossy().into_owned(),
+            kind: event.kind.name(),
             json,
             file: segment.name.clone(),
             offset,

@@ -1,0 +1,294 @@
+//! `saigen investigate`: from evidence to a case.
+
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use saigen_schemas::report::{Incident, Moment, Report, Tool, Verdict};
+use serde_json::json;
+
+use crate::case::{self, Existing, Location, Occasion, WrittenCase};
+use crate::cli::inputs::{Inputs, Opened};
+use crate::cli::screen::Colour;
+use crate::cli::{Done, Failure, Screen};
+use crate::detect::{self, Placeholders, Refusal, RuleText};
+use crate::evidence::safe_text;
+use crate::pipeline::{self, Request};
+
+/// Reconstruct what happened, and write a case: reports, database, custody log
+///
+/// Verifies the evidence, replays it, holds it against rules (the built-in ones and those of
+/// --rules), follows causes back and effects forward, and writes what it found into a new folder.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  saigen investigate /evidence/web-1 --key auditor.key -o case
+  saigen investigate /evidence/web-1 /evidence/db-1 --rules sigma/rules/linux -o case
+
+The case holds report.html, report.json, report.txt, timeline.csv, case.sqlite and custody.jsonl.
+The same evidence and version give the same bytes; custody.jsonl alone has a clock.")]
+pub struct Investigate {
+    #[command(flatten)]
+    inputs: Inputs,
+    /// The folder to write the case to; it must not exist
+    #[arg(short, long, value_name = "CASE")]
+    output: PathBuf,
+    /// Rules in the Sigma language, a file or a folder, beside the built-in ones; repeatable
+    #[arg(long, value_name = "DIR")]
+    rules: Vec<PathBuf>,
+    /// Values for placeholders in rules: a file with one `name: value` a line
+    #[arg(long, value_name = "FILE")]
+    placeholders: Option<PathBuf>,
+    /// When the copy of a running recording was taken: finds a tail that was cut off
+    #[arg(long, value_name = "TIME")]
+    acquired: Option<Moment>,
+    /// Replace the case that stands there, if it is a case and nothing else
+    #[arg(long)]
+    force: bool,
+}
+
+impl Investigate {
+    /// Goes the whole path and writes the case.
+    ///
+    /// # Errors
+    /// Where nothing could be read, a rule folder is not there, or the case cannot be written.
+    pub fn run(&self, screen: &mut Screen) -> Result<Done, Failure> {
+        let existing = if self.force {
+            Existing::Replace
+        } else {
+            Existing::Refuse
+        };
+        // Before hours of work, not after.
+        case::check_place(&self.output, existing).map_err(said)?;
+        let request = self.request()?;
+        let opened = self.inputs.open(self.acquired.map(Moment::us), screen)?;
+        if opened.journals.is_empty() {
+            return Err(Failure::new("there is no evidence to investigate"));
+        }
+        opened.warn(screen);
+        let report = investigate(&opened, request, screen);
+        let occasion = self.occasion(&opened)?;
+        let written = case::write_case(&self.output, report, &occasion, existing).map_err(said)?;
+        if screen.json() {
+            self.tell_machine(&written, screen)?;
+        } else {
+            self.tell(&written, screen)?;
+        }
+        Ok(opened.done)
+    }
+
+    fn request(&self) -> Result<Request, Failure> {
+        let mut rules: Vec<RuleText> = detect::built_in().collect();
+        let mut unread_rules: Vec<Refusal> = Vec::new();
+        for path in &self.rules {
+            let folder = detect::read_folder(path).map_err(|error| {
+                Failure::new(format!("{}: cannot read rules: {error}", path.display()))
+            })?;
+            rules.extend(folder.texts);
+            unread_rules.extend(folder.refused);
+        }
+        let placeholders = match &self.placeholders {
+            None => Placeholders::default(),
+            Some(path) => detect::read_placeholders(path).map_err(|error| {
+                Failure::new(format!(
+                    "{}: cannot read placeholders: {error}",
+                    path.display()
+                ))
+            })?,
+        };
+        let tool = Tool {
+            name: "saigen".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        Ok(Request {
+            rules,
+            unread_rules,
+            placeholders,
+            tool,
+            command: self.command(),
+        })
+    }
+
+    /// The command that makes the report again, without folders of this machine.
+    fn command(&self) -> String {
+        let mut words = vec!["saigen investigate".to_owned()];
+        words.extend(self.inputs.inputs.iter().map(|path| last_part(path)));
+        let options = [
+            ("--key", self.inputs.key.as_ref()),
+            ("--placeholders", self.placeholders.as_ref()),
+        ];
+        let rules = self.rules.iter().map(|path| ("--rules", Some(path)));
+        for (name, path) in options.into_iter().chain(rules) {
+            words.extend(path.map(|path| format!("{name} {}", last_part(path))));
+        }
+        words.extend(self.acquired.map(|moment| format!("--acquired {moment}")));
+        words.push(format!("-o {}", last_part(&self.output)));
+        words.join(" ")
+    }
+
+    /// Who, when and where: for the custody log alone.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the custody log says when and where it was made"
+    )]
+    fn occasion(&self, opened: &Opened) -> Result<Occasion, Failure> {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let us = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
+        let folder = std::env::current_dir()
+            .map_err(|error| Failure::new(format!("the current folder: {error}")))?;
+        let locations = opened.journals.iter().map(|(journal, _)| Location {
+            id: journal.source.into(),
+            path: std::fs::canonicalize(journal.folder())
+                .unwrap_or_else(|_| journal.folder())
+                .to_string_lossy()
+                .into_owned(),
+        });
+        Ok(Occasion {
+            time: Moment::from_us(us),
+            who: account(),
+            machine: rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+            arguments: std::env::args_os()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
+            working_directory: folder.to_string_lossy().into_owned(),
+            locations: locations.collect(),
+        })
+    }
+
+    fn tell(&self, written: &WrittenCase, screen: &mut Screen) -> Result<(), Failure> {
+        for input in &written.report.evidence {
+            let verdict = screen.paint(colour_of(input.verdict), input.verdict.word());
+            writeln!(
+                screen.out(),
+                "{}  {}: {verdict}, {} events",
+                input.id,
+                safe_text(&input.path),
+                input.events
+            )?;
+        }
+        let incidents = &written.report.incidents;
+        if incidents.is_empty() {
+            let below = written.report.detections.len();
+            writeln!(
+                screen.out(),
+                "no incident; {below} detections, none of them grave enough or joined to more"
+            )?;
+        }
+        for incident in incidents {
+            writeln!(screen.out(), "{}", summary(incident))?;
+            for entry in incident.entry.iter().take(1) {
+                writeln!(
+                    screen.out(),
+                    "    entry ({}): {}",
+                    entry.grade.word(),
+                    safe_text(&entry.text)
+                )?;
+            }
+        }
+        writeln!(screen.out(), "custody head {}", written.custody_head)?;
+        writeln!(
+            screen.out(),
+            "report: {}",
+            safe_text(&self.output.join(case::REPORT_HTML).to_string_lossy())
+        )?;
+        Ok(())
+    }
+
+    fn tell_machine(&self, written: &WrittenCase, screen: &mut Screen) -> Result<(), Failure> {
+        let report = &written.report;
+        let evidence = report.evidence.iter().map(|input| {
+            json!({ "id": input.id, "path": input.path, "verdict": input.verdict, "events": input.events })
+        });
+        let incidents = report.incidents.iter().map(|incident| {
+            json!({ "id": incident.id, "title": incident.title, "severity": incident.severity, "score": incident.score })
+        });
+        let said = json!({
+            "schema": "saigen-investigate/1",
+            "case": self.output.to_string_lossy(),
+            "evidence": evidence.collect::<Vec<_>>(),
+            "incidents": incidents.collect::<Vec<_>>(),
+            "detections": report.detections.len(),
+            "custody_head": written.custody_head,
+            "files": written.files,
+        });
+        writeln!(screen.out(), "{said:#}")?;
+        Ok(())
+    }
+}
+
+fn investigate(opened: &Opened, request: Request, screen: &Screen) -> Report {
+    let events = opened
+        .journals
+        .iter()
+        .map(|(_, verified)| verified.events)
+        .sum();
+    let bar = if screen.watched() {
+        ProgressBar::new(events)
+    } else {
+        ProgressBar::hidden()
+    };
+    if let Ok(style) =
+        ProgressStyle::with_template("replaying {pos}/{len} events {bar:30} {per_sec}")
+    {
+        bar.set_style(style);
+    }
+    let report = pipeline::investigate(&opened.journals, request, &mut |events| bar.inc(events));
+    bar.finish_and_clear();
+    report
+}
+
+fn summary(incident: &Incident) -> String {
+    safe_text(&format!(
+        "{}  {}: {} ({} processes, {} steps, {} to {})",
+        incident.id,
+        incident.severity.word(),
+        incident.title,
+        incident.processes.len(),
+        incident.steps.len(),
+        incident.first,
+        incident.last
+    ))
+}
+
+const fn colour_of(verdict: Verdict) -> Colour {
+    match verdict {
+        Verdict::Intact | Verdict::Whole => Colour::Good,
+        Verdict::OpenEnd | Verdict::Unsealed | Verdict::Unverified => Colour::Careful,
+        Verdict::CrashGap | Verdict::Incomplete | Verdict::Altered | Verdict::Damaged => {
+            Colour::Bad
+        }
+    }
+}
+
+fn said(error: case::CaseError) -> Failure {
+    Failure::new(error.to_string())
+}
+
+fn last_part(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or(OsStr::new("."))
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// The account that runs the program: its name where the system has one, and its number.
+fn account() -> String {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    });
+    named.map_or_else(
+        || format!("uid {uid}"),
+        |name| format!("{name} (uid {uid})"),
+    )
+}

@@ -1,0 +1,301 @@
+//! The whole path, from verified evidence to a report. The one module that knows both wings.
+//!
+//! ```text
+//! read ─▶ detect, replay, graph ─▶ reconstruct ─▶ cite ─▶ report
+//! ```
+
+use std::collections::BTreeMap;
+
+use saigen_schemas::event::Event;
+use saigen_schemas::report::{
+    Evidence, EvidenceRef, Gap as GapRow, Moment, Record, RefusedRule, Report, RuleSet, SilentRule,
+    Tool,
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::detect::{
+    Context, Correlator, Detection, Engine, Occasion, Placeholders, ProcessFacts, Refusal, RuleText,
+};
+use crate::evidence::{Journal, JournalStream, Records, Verification};
+use crate::graph::GraphBuilder;
+use crate::reconstruct::{self, Connections, Reconstruction};
+use crate::reference::{EventRef, Place};
+use crate::replay::{self, Merge, Replay};
+
+/// What an examiner asks for, beside the evidence.
+#[derive(Debug)]
+pub struct Request {
+    /// The rules, in their order.
+    pub rules: Vec<RuleText>,
+    /// Rule files that could not even be read.
+    pub unread_rules: Vec<Refusal>,
+    /// Values for placeholders in rules.
+    pub placeholders: Placeholders,
+    /// The program, for the report.
+    pub tool: Tool,
+    /// The command that makes the same report again.
+    pub command: String,
+}
+
+/// Goes the whole path from verified journals to the report; the case adds the head of its custody
+/// log. `progress` gets events as they were read.
+#[must_use]
+pub fn investigate(
+    inputs: &[(Journal, Verification)],
+    request: Request,
+    progress: &mut dyn FnMut(u64),
+) -> Report {
+    let engine = Engine::new(request.rules.iter().cloned(), &request.placeholders);
+    let read = read_all(inputs, &engine, progress);
+    let mut gaps: Vec<GapRow> = inputs
+        .iter()
+        .flat_map(|(_, verified)| gaps_of(verified))
+        .collect();
+    gaps.sort_by(|a, b| (&a.from, &a.host, &a.text).cmp(&(&b.from, &b.host, &b.text)));
+    let graph = read.graph.finish(read.replay);
+    let reconstruction = reconstruct::reconstruct(&reconstruct::Input {
+        graph: &graph,
+        connections: &read.connections,
+        detections: &read.detections,
+        gaps: &gaps,
+    });
+    let mut report = Report::new(request.tool, request.command);
+    report.evidence = inputs
+        .iter()
+        .map(|(_, verified)| verified.to_report())
+        .collect();
+    report.rules = rule_set(&engine, &request.rules, &request.unread_rules);
+    fill(&mut report, reconstruction);
+    report.records = cite(&report, inputs);
+    report
+}
+
+/// What one pass over the events gives.
+struct Read {
+    replay: Replay,
+    graph: GraphBuilder,
+    connections: Connections,
+    detections: Vec<Detection<EventRef>>,
+}
+
+/// Shows all events of all inputs, in one order, to detection, replay and graph.
+fn read_all(
+    inputs: &[(Journal, Verification)],
+    engine: &Engine,
+    progress: &mut dyn FnMut(u64),
+) -> Read {
+    /// Events between two calls of the progress.
+    const STEP: u64 = 1 << 14;
+    let mut merge = merged(inputs);
+    let mut correlator = Correlator::new(engine);
+    let mut read = Read {
+        replay: Replay::new(),
+        graph: GraphBuilder::default(),
+        connections: Connections::default(),
+        detections: Vec::new(),
+    };
+    let mut events = 0;
+    while merge.step(|reference, event| read.take(reference, event, engine, &mut correlator)) {
+        events += 1;
+        if events % STEP == 0 {
+            progress(STEP);
+        }
+    }
+    read
+}
+
+impl Read {
+    fn take(
+        &mut self,
+        reference: EventRef,
+        event: &Event<'_>,
+        engine: &Engine,
+        correlator: &mut Correlator<'_, EventRef>,
+    ) {
+        let around = self.replay.around(event);
+        let context = Context {
+            actor: around.actor.as_ref().map(facts_for_rules),
+            parent: around.parent.as_ref().map(facts_for_rules),
+        };
+        let matches = engine.evaluate(event, &context);
+        if !matches.is_empty() {
+            let occasion = Occasion {
+                event: reference,
+                time: event.time,
+                host: event.host.lossy().into_owned(),
+                process: event.actor,
+            };
+            self.detections
+                .extend(correlator.observe(&occasion, &matches));
+        }
+        self.replay.apply(reference, event);
+        self.graph.apply(reference, event, &self.replay);
+        self.connections.apply(reference, event);
+    }
+}
+
+/// What replay knows of a process, as rules ask for it.
+fn facts_for_rules<'r>(facts: &replay::ProcessFacts<'r>) -> ProcessFacts<'r> {
+    ProcessFacts {
+        key: facts.key,
+        image: facts.image,
+        args: facts.args,
+        command_line: facts.command_line,
+        cwd: facts.cwd,
+        account: facts.account,
+        uid: facts.uid,
+        euid: facts.euid,
+        login_uid: facts.login_uid,
+    }
+}
+
+/// All inputs as one stream. Inputs that speak of the same moment come in the order of their hashes,
+/// so that the order in which they were named does not matter.
+#[must_use]
+pub fn merged(inputs: &[(Journal, Verification)]) -> Merge<JournalStream<'_>> {
+    let lanes = inputs.iter().map(|(journal, verified)| {
+        let rank: [u8; 32] = Sha256::digest(verified.sha256()).into();
+        (rank, JournalStream::new(journal, verified))
+    });
+    Merge::new(lanes)
+}
+
+fn gaps_of(input: &Verification) -> Vec<GapRow> {
+    let host = input.recorded.hosts.first().cloned();
+    let holes = input.gaps.iter().map(|gap| GapRow {
+        host: host.clone(),
+        from: gap.from_us.map(Moment::from_us),
+        to: gap.to_us.map(Moment::from_us),
+        lost: gap.events,
+        text: format!(
+            "{} of {} from frame {} on: {}",
+            frames(gap.frames),
+            gap.source,
+            gap.position,
+            gap.why
+        ),
+        evidence: Vec::new(),
+    });
+    let losses = input
+        .lost_by_source
+        .iter()
+        .filter(|(_, lost)| **lost > 0)
+        .map(|(name, &lost)| GapRow {
+            host: host.clone(),
+            from: input.span_us.map(|(first, _)| Moment::from_us(first)),
+            to: input.span_us.map(|(_, last)| Moment::from_us(last)),
+            lost: Some(lost),
+            text: format!(
+                "{lost} events of {name} were lost while {} was recorded",
+                input.source
+            ),
+            evidence: Vec::new(),
+        });
+    holes.chain(losses).collect()
+}
+
+fn frames(count: u64) -> String {
+    match count {
+        0 => "an unknown number of frames".to_owned(),
+        1 => "1 frame".to_owned(),
+        count => format!("{count} frames"),
+    }
+}
+
+fn rule_set(engine: &Engine, texts: &[RuleText], unread: &[Refusal]) -> RuleSet {
+    let mut hasher = Sha256::new();
+    for text in texts {
+        for part in [text.name.as_bytes(), text.text.as_bytes()] {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+    }
+    let counts = engine.counts();
+    let refused = counts
+        .refused
+        .iter()
+        .chain(unread)
+        .map(|refusal| RefusedRule {
+            rule: refusal.title.clone().map_or_else(
+                || refusal.file.clone(),
+                |title| format!("{}: {title}", refusal.file),
+            ),
+            reason: refusal.reason.clone(),
+        });
+    let silent = engine.never_applicable().map(|rule| SilentRule {
+        rule: rule.id.clone(),
+        title: rule.title.clone(),
+        reason: format!("no event of {} is in this evidence", rule.source),
+    });
+    RuleSet {
+        sha256: format!("{:x}", HexOf(&hasher.finalize())),
+        loaded: counts.loaded as u64,
+        refused: refused.collect(),
+        never_applied: silent.collect(),
+    }
+}
+
+/// Bytes as lower-case hex digits.
+struct HexOf<'a>(&'a [u8]);
+
+impl std::fmt::LowerHex for HexOf<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+fn fill(report: &mut Report, found: Reconstruction) {
+    report.incidents = found.incidents;
+    report.detections = found.detections;
+    report.gaps = found.gaps;
+    report.pruned = found.pruned;
+    report.scope = found.scope;
+    report.counts = found.counts;
+    let totals = |of: fn(&Evidence) -> u64| report.evidence.iter().map(of).sum::<u64>();
+    let (events, lost, damaged) = (
+        totals(|e| e.events),
+        totals(|e| e.lost),
+        totals(|e| e.damaged),
+    );
+    report.counts.extend([
+        ("events".to_owned(), events),
+        ("lost".to_owned(), lost),
+        ("damaged".to_owned(), damaged),
+    ]);
+}
+
+/// The record behind every reference that the report cites.
+fn cite(report: &Report, inputs: &[(Journal, Verification)]) -> BTreeMap<EvidenceRef, Record> {
+    let mut readers: Vec<Records<'_>> = inputs
+        .iter()
+        .map(|(journal, verified)| Records::new(journal, verified))
+        .collect();
+    let mut records = BTreeMap::new();
+    for cited in report.cited() {
+        let reference = cited.to_string().parse::<EventRef>().ok();
+        let reader = reference.and_then(|reference| {
+            let index = usize::try_from(reference.source().0).ok()?.checked_sub(1)?;
+            Some((reference, readers.get_mut(index)?))
+        });
+        if let Some(record) = reader.and_then(|(reference, reader)| record(reader, reference)) {
+            records.insert(cited, record);
+        }
+    }
+    records
+}
+
+fn record(reader: &mut Records<'_>, reference: EventRef) -> Option<Record> {
+    let raw = reader.get(reference)?;
+    Some(Record {
+        time: Some(Moment::from_us(raw.wall_us)),
+        host: raw.host,
+        kind: raw.kind.as_str().to_owned(),
+        json: raw.json,
+        // A record of a journal has no bytes of its own: its frame has, and `show` gives that hash.
+        sha256: match reference.place() {
+            Place::Frame { .. } => None,
+            Place::Offset(_) => Some(format!("{:x}", HexOf(&Sha256::digest(&raw.bytes)))),
+        },
+        verdict: raw.verdict,
+    })
+}

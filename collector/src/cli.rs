@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
 use crate::record::{self, Options};
-use crate::{keys, snapshot};
+use crate::{keys, probe, snapshot};
 
 /// The exit code of what was not done.
 const NOT_DONE: u8 = 2;
@@ -28,6 +28,7 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  saigen-collector probe
   saigen-collector keygen -o keys
   saigen-collector record -o journal --key keys/endpoint.key
   saigen-collector record -o journal -- make
@@ -56,6 +57,8 @@ Exit codes:
 enum Command {
     /// Make the keys of an enrolment
     Keygen(KeygenArgs),
+    /// Say what this machine offers a recorder, and what would be missed
+    Probe(ProbeArgs),
     /// Record the system, or one command and all that it starts, into a journal
     Record(RecordArgs),
     /// Write down the state of the machine: processes, sockets, modules, accounts, autostarts
@@ -73,6 +76,17 @@ struct KeygenArgs {
     /// The directory for the three files; made if it is missing
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Say what this machine offers a recorder, and what would be missed.
+///
+/// Each interface of the kernel is tried as `record` would open it; nothing is changed. Without
+/// root it says what is lacking.
+#[derive(Debug, Args)]
+struct ProbeArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -137,6 +151,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let done = match &cli.command {
         Command::Keygen(args) => run_keygen(args),
+        Command::Probe(args) => run_probe(args),
         Command::Record(args) => run_record(args),
         Command::Snapshot(args) => run_snapshot(args),
     };
@@ -181,6 +196,17 @@ fn run_keygen(args: &KeygenArgs) -> Result<ExitCode, String> {
     say(
         "auditor.key stays with the auditor, away from that machine: saigen verify --key auditor.key",
     );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_probe(args: &ProbeArgs) -> Result<ExitCode, String> {
+    let probe = probe::probe();
+    let text = if args.json {
+        json!(probe).to_string()
+    } else {
+        probe.to_string()
+    };
+    print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -13,6 +13,7 @@ pub mod keys;
 pub mod machine;
 pub mod namespace;
 pub mod normalize;
+pub mod probe;
 pub mod process_table;
 pub mod procfs;
 pub mod record;

@@ -420,10 +420,18 @@ impl Recorder {
         {
             self.failed.get_or_insert(error);
         }
+        // What is written on a mount before it is watched is missed: look every round.
+        self.normalizer.follow_mounts();
         if self.housekept.elapsed() >= HOUSEKEEPING {
             self.housekept = Instant::now();
             self.tell_losses();
-            self.normalizer.follow_mounts();
+            for detail in self.normalizer.refused_mounts() {
+                self.own(Kind::RecordSource(RecordSource {
+                    name: Some(Text(b"fanotify")),
+                    state: Some(SourceState::Down),
+                    detail: Some(Text(detail.as_bytes())),
+                }));
+            }
             self.normalizer.follow_accounts();
             let segment = self.writer.as_ref().map_or(self.segment, Writer::segment);
             if segment != self.segment {

@@ -6,11 +6,11 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use saigen_collector::source::fanotify::{self, Files, Options, Queue, Seen};
+use saigen_collector::source::fanotify::{self, Audience, FileRecord, Files, Options, Queue, Seen};
 use saigen_collector::source::{Batch, Drained, Source};
 
 /// What a record said, owned.
@@ -48,25 +48,38 @@ fn live() -> bool {
     live
 }
 
+/// Takes everything down.
+#[derive(Default)]
+struct Notes(Vec<Told>);
+
+impl Audience for Notes {
+    fn namespace_of(&self, pid: u32, _: u64) -> Option<u64> {
+        Some(fs::metadata(format!("/proc/{pid}/ns/mnt")).ok()?.ino())
+    }
+
+    fn take(&mut self, record: &FileRecord<'_>) {
+        let text =
+            |path: Option<&[u8]>| path.map(|path| String::from_utf8_lossy(path).into_owned());
+        self.0.push(Told {
+            seen: record.seen,
+            path: text(record.path),
+            to: text(record.to),
+            size: record.status.map(|status| status.size),
+            pid: record.pid,
+            inode: record.inode,
+        });
+    }
+}
+
 fn everything(queue: &mut Queue, files: &mut Files) -> Vec<Told> {
-    let mut told = Vec::new();
-    let text = |path: Option<&[u8]>| path.map(|path| String::from_utf8_lossy(path).into_owned());
+    let mut told = Notes::default();
     loop {
         let mut batch = Batch::new();
         let drained = queue.drain(&mut batch).unwrap();
-        let named = files.name_all(&batch, &mut |record| {
-            told.push(Told {
-                seen: record.seen,
-                path: text(record.path),
-                to: text(record.to),
-                size: record.status.map(|status| status.size),
-                pid: record.pid,
-                inode: record.inode,
-            });
-        });
+        let named = files.name_all(&batch, &mut told);
         assert_eq!(named.malformed, None);
         if drained == Drained::Empty {
-            return told;
+            return told.0;
         }
     }
 }
@@ -164,7 +177,8 @@ fn a_mount_that_appears_is_watched_and_can_be_unmounted() {
     files.add_view(None).unwrap();
     fs::create_dir(at.join("m")).unwrap();
     shell("mount -t tmpfs -o size=64k saigen-test m", at);
-    let refused = files.mounts_changed().unwrap();
+    files.mounts_changed().unwrap();
+    let refused = files.take_refusals();
     assert!(refused.is_empty(), "{refused:?}");
     shell("echo 12345 > m/file; mkdir m/d; echo 1 > m/d/e", at);
     let told = everything(&mut queue, &mut files);
@@ -220,11 +234,26 @@ fn files_go_by_the_names_that_the_recorded_tree_sees() {
     assert_eq!(line(), "ready\n");
     say.write_all(b"go\n").unwrap();
     assert_eq!(line(), "ready\n");
-    files.add_view(Some(child.id())).unwrap();
+    let namespace = fs::metadata(format!("/proc/{}/ns/mnt", child.id())).unwrap();
+    files.enter(child.id(), namespace.ino());
     everything(&mut queue, &mut files);
     say.write_all(b"go\n").unwrap();
     assert_eq!(line(), "done\n");
     let told = everything(&mut queue, &mut files);
+    let mut outside = Command::new("/bin/sh")
+        .args(["-c", "echo 1 > up/host; read go"])
+        .current_dir(at)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let told_outside = everything(&mut queue, &mut files);
+    outside.kill().unwrap();
+    outside.wait().unwrap();
+    assert!(
+        has(&told_outside, Seen::WRITTEN, &at.join("up/host")),
+        "who is outside sees it outside: {told_outside:#?}"
+    );
     drop(say);
     child.wait().unwrap();
     assert!(

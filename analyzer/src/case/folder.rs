@@ -11,6 +11,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use saigen_schemas::report::Report;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -266,15 +267,30 @@ fn name(unfinished: &Path, dir: &Path, existing: Existing) -> Result<(), CaseErr
         }
         Existing::Replace => {
             check_place(dir, existing)?;
-            // Both change places in one step, so that there is a whole case at every moment.
-            renameat_with(CWD, unfinished, CWD, dir, RenameFlags::EXCHANGE)
-                .map_err(|error| CaseError::io("replace", dir)(error.into()))?;
+            change_places(unfinished, dir)?;
             fs::remove_dir_all(unfinished).map_err(CaseError::io("remove", unfinished))?;
         }
     }
     match dir.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
         _ => sync_folder(Path::new(".")),
+    }
+}
+
+/// Lets two folders change names in one step, so that there is a whole case at every moment.
+/// Some network filesystems cannot; there it takes three.
+fn change_places(unfinished: &Path, dir: &Path) -> Result<(), CaseError> {
+    match renameat_with(CWD, unfinished, CWD, dir, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(()),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            let mut aside = unfinished.as_os_str().to_owned();
+            aside.push("-replaced");
+            fs::rename(dir, &aside).map_err(CaseError::io("move aside", dir))?;
+            fs::rename(unfinished, dir)
+                .and_then(|()| fs::rename(&aside, unfinished))
+                .map_err(CaseError::io("replace", dir))
+        }
+        Err(error) => Err(CaseError::io("replace", dir)(error.into())),
     }
 }
 

@@ -7,7 +7,7 @@
 //! | `report.txt`    | the report as text                                             |
 //! | `timeline.csv`  | what happened, for Timesketch or a spreadsheet                 |
 //! | `case.sqlite`   | the same as tables, `schemas/case.sql`                         |
-//! | `custody.jsonl` | who made it, when, from what, and the hashes; see [`custody`]  |
+//! | `custody.jsonl` | who made it, when, from what, and the hashes; docs/REPORT.md  |
 //!
 //! A case comes into being as a whole or not at all: it is written into a folder beside its
 //! place, made durable, and then given its name. A case that stands is never touched, unless

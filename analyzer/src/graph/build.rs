@@ -1,5 +1,6 @@
 //! Building a graph from the replayed stream.
 
+mod arguments;
 mod autostarts;
 mod files;
 mod network;

@@ -69,6 +69,8 @@ pub(super) struct File {
     pub(super) created_us: Option<i64>,
     /// When it was last written, or came to its place, since recording began.
     pub(super) changed_us: Option<i64>,
+    /// Who did that.
+    pub(super) changed_by: Option<UnitId>,
     pub(super) deleted_us: Option<i64>,
     /// The last of its names; earlier ones hang on it.
     pub(super) alias: Option<AliasId>,

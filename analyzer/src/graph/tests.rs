@@ -594,6 +594,7 @@ fn what_cron_runs_leads_back_to_who_wrote_its_table() {
     let triggered = [(Verb::Triggered, Ground::Scheduled)];
     let old = files(&graph, "/etc/cron.d/old")[0];
     let new = files(&graph, "/etc/cron.d/update")[0];
+    assert_eq!(verbs(&graph, old, process(&graph, 21)), triggered);
     assert!(verbs(&graph, old, process(&graph, 22)).is_empty());
     assert!(
         verbs(&graph, new, process(&graph, 5)).is_empty(),
@@ -601,6 +602,53 @@ fn what_cron_runs_leads_back_to_who_wrote_its_table() {
     );
     assert_eq!(verbs(&graph, new, process(&graph, 22)), triggered);
     assert!(graph.file(new).unwrap().autostart.is_some());
+}
+
+#[test]
+fn what_cron_ran_before_a_table_was_changed_is_not_put_down_to_it() {
+    let mut tale = Tale::on("web", 1);
+    let job = |tale: &mut Tale, pid: u32, args: &'static str| {
+        tale.fork(5, pid);
+        tale.start(pid, pid + 1, "/bin/sh", args);
+    };
+    tale.start(1, 5, "/usr/sbin/cron", "cron\0-f\0");
+    tale.start(1, 60, "/bin/bash", "bash\0");
+    tale.start(1, 70, "/bin/bash", "bash\0");
+    job(&mut tale, 20, "sh\0-c\0/usr/bin/backup\0");
+    tale.wrote(70, "/etc/cron.d/tidy", None);
+    tale.wrote(60, "/opt/.x", None);
+    tale.wrote(60, "/etc/cron.d/netd", None);
+    tale.wrote(70, "/etc/cron.d/later", None);
+    job(&mut tale, 30, "sh\0-c\0/usr/bin/backup\0");
+    job(&mut tale, 40, "sh\0-c\0/opt/.x >/dev/null 2>&1\0");
+    job(&mut tale, 50, "sh\0-c\0/usr/bin/tidy --all\0");
+    let graph = tale.graph();
+    let causes = |pid: u32| -> Vec<(String, Ground)> {
+        let node = process(&graph, pid);
+        let edges = graph
+            .incoming(node)
+            .iter()
+            .filter_map(|&edge| graph.edge(edge));
+        edges
+            .filter(|edge| edge.verb == Verb::Triggered)
+            .map(|edge| {
+                let file = graph.file(edge.from).unwrap();
+                (file.path.lossy().into_owned(), edge.ground)
+            })
+            .collect()
+    };
+    assert_eq!(causes(21), []);
+    assert_eq!(causes(31), [], "it ran before");
+    assert_eq!(
+        causes(41),
+        [("/etc/cron.d/netd".to_owned(), Ground::Scheduled)],
+        "same hand"
+    );
+    assert_eq!(
+        causes(51),
+        [("/etc/cron.d/tidy".to_owned(), Ground::Scheduled)],
+        "same name"
+    );
 }
 
 #[test]

@@ -241,6 +241,31 @@ impl Processes {
         Some(self.process(self.unit(unit)?.process)?.key.pid)
     }
 
+    /// Whether two units are of one family: a process, its parent and grandparent are among
+    /// those of the other. Nearer than that stand no two logins, and no two jobs of one daemon.
+    #[must_use]
+    pub fn are_kin(&self, one: UnitId, other: UnitId) -> bool {
+        let family = |unit: UnitId| {
+            let own = self.unit(unit).map(|unit| unit.process);
+            let up = |process: ProcessId| {
+                let parent = self.process(process)?.parent?;
+                Some(self.unit(parent)?.process)
+            };
+            let parent = own.and_then(up);
+            [own, parent, parent.and_then(up)]
+        };
+        let roots = |process: &ProcessId| {
+            self.process(*process)
+                .is_some_and(|row| row.parent.is_none())
+        };
+        let others = family(other);
+        family(one)
+            .into_iter()
+            .flatten()
+            .filter(|process| !roots(process))
+            .any(|process| others.contains(&Some(process)))
+    }
+
     /// Whether the process of a unit has ended.
     #[must_use]
     pub fn has_ended(&self, unit: UnitId) -> bool {

@@ -3,7 +3,7 @@
 //! Each renderer is a function of the report alone. It writes to a `Write`, has no clock and
 //! reaches for nothing, so that the same report gives the same bytes.
 //!
-//! Text from evidence is shown, never obeyed: each renderer passes it through [`visible`],
+//! Text from evidence is shown, never obeyed: each renderer passes it through [`Visible`],
 //! which turns control characters, bidi marks and what else would act on a terminal, a
 //! browser or a spreadsheet into visible escapes.
 

@@ -210,6 +210,7 @@ fn push_siblings(stack: &mut Vec<Row>, siblings: Vec<What>, depth: usize, rails:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use saigen_schemas::report::{Moment, Role};
 
     fn process(node: &str, parent: Option<&str>, start: i64) -> Process {
@@ -324,5 +325,32 @@ mod tests {
         }
         assert_eq!(rows(&chain, |_| false, 100_000).len(), 50_000);
         assert_eq!(rows(&chain, |_| false, 2_000).len(), 2_001);
+    }
+
+    proptest! {
+        #[test]
+        fn every_process_is_drawn_or_counted_once(
+            parents in proptest::collection::vec(proptest::option::of(0usize..60), 0..60),
+            most in 1usize..80,
+        ) {
+            let tree: Vec<Process> = parents
+                .iter()
+                .zip(0i64..)
+                .map(|(parent, at)| {
+                    process(&at.to_string(), parent.map(|p| p.to_string()).as_deref(), at)
+                })
+                .collect();
+            let rows = rows(&tree, |at| at % 3 == 0, most);
+            let mut drawn = std::collections::BTreeSet::new();
+            let mut hidden = 0;
+            for row in &rows {
+                match row.what {
+                    What::Process(index) => prop_assert!(drawn.insert(index)),
+                    What::Hidden(count) => hidden += count,
+                }
+            }
+            prop_assert!(drawn.len() <= most);
+            prop_assert_eq!(drawn.len() + hidden, tree.len());
+        }
     }
 }

@@ -24,7 +24,47 @@ const TOUCH_US: u64 = 1_000_000;
 const TOUCHES_MAX: usize = 4_096;
 
 impl Normalizer {
-    /// Emits a fact, if its process is one to record.
+    /// Settles who did something and when; `None` if that is nobody to record. A start is settled
+    /// when its turn comes: its partners may still be on their way.
+    pub(super) fn settle(&mut self, due_us: u64, fact: Fact) -> Option<(u64, Fact)> {
+        if start_of(&fact.detail).is_some() {
+            return Some((due_us, fact));
+        }
+        let Fact {
+            at_us,
+            source,
+            who,
+            detail,
+        } = fact;
+        let actor = match self.true_owner(who, &detail) {
+            Who::Nobody | Who::Pid(0) => None,
+            Who::Key(key) => Some(key),
+            Who::Pid(pid) => Some(self.table.key(pid, at_us)),
+        };
+        let process = actor.and_then(|key| self.table.get(key));
+        let wanted = match process {
+            Some(process) => self.wanted(process.place),
+            // What no process is known for is the system's, not the tree's.
+            None if self.settings.scope == Scope::Tree => Wanted::No,
+            None => Wanted::Yes,
+        };
+        if wanted == Wanted::No {
+            return None;
+        }
+        let at_us = self.true_time(at_us, actor, &detail);
+        let who = actor.map_or(Who::Nobody, Who::Key);
+        Some((
+            at_us,
+            Fact {
+                at_us,
+                source,
+                who,
+                detail,
+            },
+        ))
+    }
+
+    /// Emits a settled fact.
     pub(super) fn emit(&mut self, fact: Fact, sink: Sink<'_>) {
         let Fact {
             at_us,
@@ -43,26 +83,10 @@ impl Normalizer {
             }
             return;
         }
-        let who = self.true_owner(who, &detail);
         let actor = match who {
-            Who::Nobody => None,
             Who::Key(key) => Some(key),
-            Who::Pid(0) => None,
-            Who::Pid(pid) => Some(self.table.key(pid, at_us)),
+            Who::Nobody | Who::Pid(_) => None,
         };
-        let place = actor
-            .and_then(|key| self.table.get(key))
-            .map(|process| process.place);
-        let wanted = match place {
-            Some(place) => self.wanted(place),
-            // What no process is known for is the system's, not the tree's.
-            None if self.settings.scope == Scope::Tree => Wanted::No,
-            None => Wanted::Yes,
-        };
-        if wanted == Wanted::No {
-            return;
-        }
-        let at_us = self.true_time(at_us, actor, &detail);
         self.emit_detail(at_us, source, actor, &detail, sink);
     }
 

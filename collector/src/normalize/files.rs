@@ -2,7 +2,8 @@
 
 use super::Normalizer;
 use super::fact::{Detail, FileFact, FileState, FileWhat, Who};
-use crate::source::fanotify::{FileRecord, Seen};
+use super::sideband::MOUNTS;
+use crate::source::fanotify::{Audience, FileRecord, Seen};
 use crate::source::{Batch, Feed};
 use saigen_schemas::event::Source;
 
@@ -20,12 +21,27 @@ const IN_ORDER: [(Seen, FileWhat); 6] = [
 const TYPE_BITS: u32 = 0o170_000;
 const ORDINARY: u32 = 0o100_000;
 
+impl Audience for Normalizer {
+    fn namespace_of(&self, pid: u32, boot_us: u64) -> Option<u64> {
+        let process = self.table.find(pid, boot_us)?;
+        process
+            .namespaces
+            .get(MOUNTS)
+            .copied()
+            .filter(|inode| *inode != 0)
+    }
+
+    fn take(&mut self, record: &FileRecord<'_>) {
+        self.file_record(record);
+    }
+}
+
 impl Normalizer {
     pub(super) fn file_batch(&mut self, batch: &Batch) {
         let Some(mut files) = self.files.take() else {
             return;
         };
-        let named = files.name_all(batch, &mut |record| self.file_record(record));
+        let named = files.name_all(batch, self);
         self.files = Some(files);
         if named.overflows > 0 {
             self.ledger.overrun(Feed::Fanotify, named.overflows);

@@ -11,7 +11,8 @@ use crate::procfs;
 use crate::snapshot::{Root, accounts};
 use crate::source::audit::Role;
 use crate::source::audit::assemble::Assembler;
-use crate::source::fanotify::Files;
+use crate::source::fanotify::{Files, Refusal};
+use crate::source::perf::record::RecordKind;
 use crate::source::perf::{Clock, Tracepoints};
 use crate::source::proc_connector::{Note, Sequences};
 use crate::source::tracefs::Field;
@@ -45,6 +46,10 @@ mod starts;
 /// How long a fact waits for its partners in other sources, microseconds: two rounds of draining
 /// and audit's own queue.
 pub const HOLD_US: u64 = 400_000;
+
+/// How long a fact waits until it is settled who did it and when, microseconds: a round more than
+/// perf's records, which tell, may be behind.
+const SETTLE_US: u64 = HOLD_US / 2;
 
 /// Pairs of program and mapped file that are remembered as told. Beyond, they are told again.
 const MAPPED_MAX: usize = 65_536;
@@ -118,7 +123,10 @@ pub struct Normalizer {
     /// Reaches into processes, with the time of the last.
     touches: HashMap<(Option<ProcessKey>, ProcessKey, Touch), u64>,
     own_namespaces: Namespaces,
+    /// Facts as they came.
     waiting: BinaryHeap<Reverse<Queued>>,
+    /// Facts of which it is settled who did them and when.
+    settled: BinaryHeap<Reverse<Queued>>,
     queued: u64,
     marks: Vec<u8>,
     /// Hashes of images, and of what the state holds.
@@ -229,6 +237,7 @@ impl Normalizer {
             touches: HashMap::new(),
             own_namespaces,
             waiting: BinaryHeap::new(),
+            settled: BinaryHeap::new(),
             queued: 0,
             marks: Vec::new(),
             hashes: ImageHashes::default(),
@@ -249,7 +258,10 @@ impl Normalizer {
             Feed::Perf => {
                 for record in perf::record::records(&batch.bytes) {
                     match perf::record::Record::parse(record) {
-                        Some(parsed) => self.sorter.push(parsed.stamp.time_ns, record),
+                        Some(parsed) => {
+                            self.look_into(&parsed.kind);
+                            self.sorter.push(parsed.stamp.time_ns, record);
+                        }
                         None => self.ledger.lost(Feed::Perf, 1),
                     }
                 }
@@ -289,7 +301,10 @@ impl Normalizer {
         while let Some(event) = self.assembler.overdue(began.boot_us) {
             self.audit_event(event);
         }
-        self.emit_until(began.boot_us.saturating_sub(HOLD_US), sink);
+        // Nobody is told of before perf's records up to then have been read, however late a round was.
+        let complete_us = self.complete_us;
+        self.settle_until(began.boot_us.saturating_sub(SETTLE_US).min(complete_us));
+        self.emit_until(began.boot_us.saturating_sub(HOLD_US).min(complete_us), sink);
         self.table.forget(began.boot_us.saturating_sub(HOLD_US));
         self.forget_codes(began.boot_us);
     }
@@ -305,6 +320,7 @@ impl Normalizer {
         for (who, flow) in self.flows.unfinished() {
             self.push(now.boot_us, Source::Perf, who, Detail::Flow(flow));
         }
+        self.settle_until(u64::MAX);
         self.emit_until(u64::MAX, sink);
     }
 
@@ -323,7 +339,7 @@ impl Normalizer {
     /// Facts that wait for their turn.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting.len() + self.sorter.waiting()
+        self.waiting.len() + self.settled.len() + self.sorter.waiting()
     }
 
     /// The processes, for what else names them.
@@ -377,6 +393,33 @@ impl Normalizer {
                 .entry(account.uid)
                 .or_insert_with(|| Arc::from(account.name));
         }
+    }
+
+    /// Looks into a mount namespace as soon as it is heard of: what is mounted and written there
+    /// soon after is missed otherwise.
+    fn look_into(&mut self, kind: &RecordKind<'_>) {
+        if let (Some(files), RecordKind::Namespaces { pid, inodes, .. }) = (&mut self.files, kind) {
+            files.enter(*pid, inodes[sideband::MOUNTS]);
+        }
+    }
+
+    /// The file systems that cannot be watched of those that came since the last call, in words.
+    pub fn refused_mounts(&mut self) -> Vec<String> {
+        let refusals = self.files.as_mut().map(Files::take_refusals);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let words = |refusal: Refusal| {
+            let Refusal {
+                mount_point,
+                fs_type,
+                cause,
+            } = refusal;
+            format!(
+                "changes below {} ({}) are missed: {cause}",
+                text(&mount_point),
+                text(&fs_type)
+            )
+        };
+        refusals.into_iter().flatten().map(words).collect()
     }
 
     /// Follows mounts that came and went.
@@ -436,12 +479,38 @@ impl Normalizer {
         }));
     }
 
-    fn emit_until(&mut self, horizon_us: u64, sink: Sink<'_>) {
-        while let Some(Reverse(first)) = self.waiting.peek() {
-            if first.due_us > horizon_us {
-                break;
-            }
+    /// Settles what is due by then, and puts it in its true place.
+    fn settle_until(&mut self, horizon_us: u64) {
+        while self
+            .waiting
+            .peek()
+            .is_some_and(|Reverse(first)| first.due_us <= horizon_us)
+        {
             let Some(Reverse(queued)) = self.waiting.pop() else {
+                break;
+            };
+            let Queued {
+                due_us,
+                number,
+                fact,
+            } = queued;
+            if let Some((due_us, fact)) = self.settle(due_us, fact) {
+                self.settled.push(Reverse(Queued {
+                    due_us,
+                    number,
+                    fact,
+                }));
+            }
+        }
+    }
+
+    fn emit_until(&mut self, horizon_us: u64, sink: Sink<'_>) {
+        while self
+            .settled
+            .peek()
+            .is_some_and(|Reverse(first)| first.due_us <= horizon_us)
+        {
+            let Some(Reverse(queued)) = self.settled.pop() else {
                 break;
             };
             self.emit(queued.fact, sink);

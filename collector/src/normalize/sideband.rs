@@ -20,6 +20,9 @@ const NAMESPACE_ORDER: [Namespace; NAMESPACES] = [
     Namespace::Cgroup,
 ];
 
+/// Where the mount namespace stands in that order.
+pub(super) const MOUNTS: usize = 5;
+
 /// Files that are kept from the time between an exec's first record and its last: the program, its
 /// interpreter, and those of a miscellaneous binary format.
 const STARTING_MAPS_MAX: usize = 8;

@@ -113,9 +113,18 @@ pub fn open(kernel_bytes: u64) -> Result<Sources, SourceError> {
     })
 }
 
-/// Opens what the kernel gives in its first network namespace alone, wherever we are.
-fn in_first_network<T: Send>(open: fn() -> Result<T, SourceError>) -> Result<T, SourceError> {
-    open().or_else(|error| namespace::in_network_of(1, open).unwrap_or(Err(error)))
+/// Opens what the kernel gives in its first network namespace alone, wherever we are. The threads of
+/// the kernel never leave it: the first of them is process 2.
+///
+/// # Errors
+/// What the first attempt met.
+pub fn in_first_network<T: Send>(open: fn() -> Result<T, SourceError>) -> Result<T, SourceError> {
+    open().or_else(|error| {
+        [2, 1]
+            .into_iter()
+            .find_map(|pid| namespace::in_network_of(pid, open).ok()?.ok())
+            .ok_or(error)
+    })
 }
 
 fn watch_files(

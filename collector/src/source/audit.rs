@@ -28,6 +28,9 @@ const RECEIVE_BYTES: usize = 16 * 1024 * 1024;
 /// How long an answer of the kernel is waited for. It comes within the call that asked.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
+/// How often the kernel's count of lost messages is asked for.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+
 const GET: u16 = 1000;
 const SET: u16 = 1001;
 const ADD_RULE: u16 = 1011;
@@ -125,6 +128,8 @@ pub struct Audit {
     rules: Vec<Vec<u8>>,
     /// Rules that this kernel refused.
     pub refused: usize,
+    /// When the status was last asked for.
+    asked: Instant,
 }
 
 impl Audit {
@@ -159,6 +164,7 @@ impl Audit {
                 before: now,
                 rules: Vec::new(),
                 refused: 0,
+                asked: Instant::now(),
             });
         }
         let before = remove_leftovers(&socket)?.map_or(now, |left| Status {
@@ -171,6 +177,7 @@ impl Audit {
             before,
             rules: Vec::new(),
             refused: 0,
+            asked: Instant::now(),
         };
         if let Err(error) = audit.take_over() {
             audit.put_back();
@@ -240,14 +247,6 @@ impl Audit {
         Ok(())
     }
 
-    /// Asks for the status; the answer comes among the records.
-    ///
-    /// # Errors
-    /// What the kernel said.
-    pub fn request_status(&self) -> Result<(), SourceError> {
-        self.socket.send(GET, netlink::REQUEST, 0, &[])
-    }
-
     /// Removes our rules and sets audit to what it was. Each step is tried whatever became of the
     /// others. Records that still wait are lost with the socket: drain before.
     pub fn put_back(&mut self) {
@@ -292,7 +291,12 @@ impl Source for Audit {
         self.socket.fd()
     }
 
+    /// Now and then the status is asked for: its count of lost messages comes among the records.
     fn drain(&mut self, batch: &mut Batch) -> Result<Drained, SourceError> {
+        if self.asked.elapsed() >= STATUS_EVERY {
+            self.asked = Instant::now();
+            self.socket.send(GET, netlink::REQUEST, 0, &[])?;
+        }
         self.socket.drain(batch)
     }
 }

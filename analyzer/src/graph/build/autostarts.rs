@@ -2,43 +2,78 @@
 
 use std::collections::HashMap;
 
-use saigen_schemas::event::{Args, AutostartKind, StateAutostart, Text};
+use saigen_schemas::event::{Args, AutostartKind, StateAutostart};
 
 use crate::graph::build::files::{Content, Identity};
 use crate::graph::build::{GraphBuilder, Says, Scene};
 use crate::graph::places::file_name;
 use crate::graph::store::FileId;
 use crate::graph::{Ground, NodeId, Verb};
-use crate::replay::{HostId, ProcessFacts, UnitId};
+use crate::replay::{HostId, ProcessFacts, TextId, UnitId};
 
 /// Most files of one kind and host that are remembered as changed: the latest ones.
 const CHANGED_MAX: usize = 64;
 
-/// Most files that one process is joined to. Where more could have started it, none is named.
+/// Most files of a home that one login is joined to.
 const CAUSES_MAX: usize = 4;
 
-/// Files in autostart places: those that were changed since recording began, and what the
-/// snapshot says that they start.
+/// Most commands of one kind and host that the snapshot may name.
+const COMMANDS_MAX: usize = 4096;
+
+/// The shortest name of a table or unit that says something when a command has it in it.
+const TELLING_NAME: usize = 4;
+
+/// Files in autostart places: those that were changed since recording began, what the snapshot
+/// says that they start, and what was seen to be started.
 #[derive(Default)]
 pub(super) struct Autostarts {
-    changed: HashMap<(HostId, AutostartKind), Vec<(FileId, i64)>>,
-    /// Commands of the snapshot, by host and kind.
-    commands: HashMap<(HostId, AutostartKind), Vec<FileId>>,
+    changed: HashMap<(HostId, AutostartKind), Vec<Changed>>,
+    /// Commands of the snapshot.
+    commands: HashMap<(HostId, AutostartKind), Vec<(FileId, TextId)>>,
+    /// Why each command runs, as it was decided when it first ran: what ran before a file was
+    /// changed does not run because of that change.
+    ran: HashMap<(HostId, AutostartKind, TextId), Option<Cause>>,
+}
+
+/// A file that was changed.
+#[derive(Clone, Copy)]
+struct Changed {
+    file: FileId,
+    /// Whether a command that was new has already been put down to it.
+    explains: bool,
+}
+
+/// Why a command runs.
+#[derive(Clone, Copy)]
+struct Cause {
+    file: FileId,
+    ground: Ground,
 }
 
 impl Autostarts {
-    pub(super) fn changed(&mut self, host: HostId, kind: AutostartKind, file: FileId, at_us: i64) {
+    pub(super) fn changed(&mut self, host: HostId, kind: AutostartKind, file: FileId) {
         let list = self.changed.entry((host, kind)).or_default();
-        list.retain(|&(known, _)| known != file);
+        list.retain(|known| known.file != file);
         if list.len() >= CHANGED_MAX {
             list.remove(0);
         }
-        list.push((file, at_us));
+        list.push(Changed {
+            file,
+            explains: false,
+        });
     }
 
-    fn changed_files(&self, host: HostId, kind: AutostartKind) -> impl Iterator<Item = FileId> {
+    /// The changed files of a kind, the latest first.
+    fn changed_files(&self, host: HostId, kind: AutostartKind) -> impl Iterator<Item = Changed> {
         let list = self.changed.get(&(host, kind)).map(Vec::as_slice);
-        list.unwrap_or_default().iter().rev().map(|&(file, _)| file)
+        list.unwrap_or_default().iter().rev().copied()
+    }
+
+    fn note_explained(&mut self, host: HostId, kind: AutostartKind, file: FileId) {
+        let list = self.changed.entry((host, kind)).or_default();
+        for changed in list.iter_mut().filter(|changed| changed.file == file) {
+            changed.explains = true;
+        }
     }
 }
 
@@ -85,8 +120,21 @@ fn command_of(args: Args<'_>) -> Vec<u8> {
     }
 }
 
+/// A file's name without what follows its first dot or at sign.
+fn stem(name: &[u8]) -> &[u8] {
+    name.split(|&byte| byte == b'.' || byte == b'@')
+        .next()
+        .unwrap_or(name)
+}
+
+/// Whether a byte may stand in a path of a command line, unquoted.
+fn is_path_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-' | b'+' | b'@' | b'~')
+}
+
 impl GraphBuilder {
-    /// Something that starts by itself, as it stood when recording began.
+    /// Something that starts by itself, as it stood when recording began. A file that starts
+    /// several things comes once for each.
     pub(super) fn autostart_stood(&mut self, scene: &Scene<'_>, state: &StateAutostart<'_>) {
         let Some(path) = state.path.filter(|path| !path.is_empty()) else {
             return;
@@ -108,16 +156,14 @@ impl GraphBuilder {
         };
         row.autostart = row.autostart.or(state.mechanism);
         row.autostart_command = command.or(row.autostart_command);
-        if let Some(kind) = row.autostart
-            && row.autostart_command.is_some()
-        {
+        if let Some((kind, command)) = row.autostart.zip(command) {
             let known = self
                 .autostarts
                 .commands
                 .entry((row.host, kind))
                 .or_default();
-            if known.last() != Some(&file) {
-                known.push(file);
+            if known.len() < COMMANDS_MAX && !known.contains(&(file, command)) {
+                known.push((file, command));
             }
         }
     }
@@ -152,8 +198,9 @@ impl GraphBuilder {
             | AutostartKind::Systemd
             | AutostartKind::Udev
             | AutostartKind::Init => {
-                if !self.trigger_by_command(scene, node, &facts, kind) {
-                    self.trigger_by_change(scene, node, &facts, kind);
+                let cause = self.cause_of(scene, &facts, kind);
+                if let Some(Cause { file, ground }) = cause {
+                    self.trigger(scene, node, &[file], ground);
                 }
             }
             AutostartKind::ShellProfile
@@ -166,66 +213,122 @@ impl GraphBuilder {
         }
     }
 
-    /// Files of the snapshot whose command is the one that runs. A file that was changed since
-    /// may say something else now.
-    fn trigger_by_command(
+    /// The file because of which a starter runs a command.
+    fn cause_of(
         &mut self,
         scene: &Scene<'_>,
-        node: NodeId,
         facts: &ProcessFacts<'_>,
         kind: AutostartKind,
-    ) -> bool {
-        let Some(files) = self.autostarts.commands.get(&(facts.host, kind)) else {
-            return false;
-        };
-        let Some(args) = facts.args else {
-            return false;
-        };
-        let command = command_of(args);
-        let image = facts.image.unwrap_or_default();
-        let says = |file: &&FileId| {
-            let row = self.store.files.get(file.index());
-            let known = row.and_then(|row| row.autostart_command);
-            known
-                .map(|known| self.texts.get(known))
-                .is_some_and(|known| {
-                    let known = known.0.trim_ascii();
-                    known == command.trim_ascii() || !known.is_empty() && known == image.0
-                })
-        };
-        let found: Vec<FileId> = files
-            .iter()
-            .filter(says)
-            .take(CAUSES_MAX)
-            .copied()
-            .collect();
-        self.trigger(scene, node, &found, Ground::Scheduled);
-        !found.is_empty()
+    ) -> Option<Cause> {
+        let command = command_of(facts.args?);
+        let command = self.texts.intern(command.trim_ascii())?;
+        let key = (facts.host, kind, command);
+        // Jobs of `at` all run as a bare shell, so that their commands tell nothing apart.
+        let told_apart = kind != AutostartKind::At;
+        if told_apart && let Some(&known) = self.autostarts.ran.get(&key) {
+            return known;
+        }
+        let cause = self
+            .known_command(facts, kind, command)
+            .or_else(|| self.new_command(scene, facts, kind, command));
+        if told_apart {
+            self.autostarts.ran.insert(key, cause);
+        }
+        if let Some(cause) = cause {
+            self.autostarts.note_explained(facts.host, kind, cause.file);
+        }
+        cause
     }
 
-    /// Files that were left in the starter's place since recording began. Their content is not
-    /// recorded: one is named if it is the only one, a few by time alone, more not at all.
-    fn trigger_by_change(
-        &mut self,
-        scene: &Scene<'_>,
-        node: NodeId,
+    /// The file of the snapshot that has this command.
+    fn known_command(
+        &self,
         facts: &ProcessFacts<'_>,
         kind: AutostartKind,
-    ) {
-        let found: Vec<FileId> = self
-            .autostarts
-            .changed_files(facts.host, kind)
-            .filter(|&file| self.may_start(file, facts, kind))
-            .take(CAUSES_MAX + 1)
-            .collect();
-        if found.len() <= CAUSES_MAX {
-            let ground = if found.len() == 1 {
-                Ground::Scheduled
-            } else {
-                Ground::Time
-            };
-            self.trigger(scene, node, &found, ground);
+        command: TextId,
+    ) -> Option<Cause> {
+        let commands = self.autostarts.commands.get(&(facts.host, kind))?;
+        let line = self.texts.get(command).0;
+        let image = facts.image.unwrap_or_default();
+        let fits = |known: &&(FileId, TextId)| {
+            let known = self.texts.get(known.1).0.trim_ascii();
+            known == line || !known.is_empty() && known == image.0
+        };
+        let &(file, _) = commands.iter().find(fits)?;
+        Some(Cause {
+            file,
+            ground: Ground::Scheduled,
+        })
+    }
+
+    /// The file that brought a command which the snapshot does not have: one that was changed
+    /// since recording began. Its content is not recorded. It counts as said where it is the only
+    /// one, is named like the command, or comes from whoever left the program; otherwise the
+    /// latest is named, by time alone.
+    fn new_command(
+        &self,
+        scene: &Scene<'_>,
+        facts: &ProcessFacts<'_>,
+        kind: AutostartKind,
+        command: TextId,
+    ) -> Option<Cause> {
+        let may = |changed: &Changed| self.may_start(changed.file, facts, kind);
+        let changed = self.autostarts.changed_files(facts.host, kind);
+        let candidates: Vec<Changed> = changed.filter(may).collect();
+        let line = self.texts.get(command).0;
+        let said = |changed: &&Changed| self.fits_command(scene, changed.file, facts, line);
+        if let Some(changed) = candidates.iter().find(said) {
+            return Some(Cause {
+                file: changed.file,
+                ground: Ground::Scheduled,
+            });
         }
+        let waiting: Vec<&Changed> = candidates
+            .iter()
+            .filter(|changed| !changed.explains)
+            .collect();
+        match (waiting.as_slice(), candidates.as_slice()) {
+            ([only], _) => Some(Cause {
+                file: only.file,
+                ground: Ground::Scheduled,
+            }),
+            ([latest, ..], _) => Some(Cause {
+                file: latest.file,
+                ground: Ground::Time,
+            }),
+            ([], [latest, ..]) => Some(Cause {
+                file: latest.file,
+                ground: Ground::Time,
+            }),
+            ([], []) => None,
+        }
+    }
+
+    /// Whether a changed file and a command speak of each other: by name, or because whoever
+    /// changed the one also brought the program that the other runs.
+    fn fits_command(
+        &self,
+        scene: &Scene<'_>,
+        file: FileId,
+        facts: &ProcessFacts<'_>,
+        line: &[u8],
+    ) -> bool {
+        let Some(row) = self.store.files.get(file.index()) else {
+            return false;
+        };
+        let name = stem(file_name(self.texts.get(row.path).0));
+        let named = name.len() >= TELLING_NAME && line.windows(name.len()).any(|part| part == name);
+        let words = line.split(|byte| !is_path_byte(*byte));
+        let paths = words.filter(|word| word.starts_with(b"/")).take(16);
+        let image = facts.image.map(|image| image.0);
+        named
+            || paths.chain(image).any(|path| {
+                let program = self.changed_file_at(facts.host, path);
+                let program = program.and_then(|program| self.store.files.get(program.index()));
+                let by = program.and_then(|program| program.changed_by);
+                by.zip(row.changed_by)
+                    .is_some_and(|(one, other)| scene.replay.processes().are_kin(one, other))
+            })
     }
 
     /// Whether a changed file may have started a process.
@@ -235,14 +338,14 @@ impl GraphBuilder {
         };
         let path = self.texts.get(row.path).0;
         let name = file_name(path);
-        if row.deleted_us.is_some() {
+        // A job of `at` is removed as it runs.
+        if row.deleted_us.is_some() && kind != AutostartKind::At {
             return false;
         }
         if kind == AutostartKind::Systemd {
             // A unit is named for what it runs, or runs what was brought since recording began.
-            let stem = name.split(|&byte| byte == b'.' || byte == b'@').next();
             let image = facts.image.unwrap_or_default();
-            let named = stem.is_some_and(|stem| !stem.is_empty() && file_name(image.0) == stem);
+            let named = !stem(name).is_empty() && file_name(image.0) == stem(name);
             return named || self.runs_changed_file(facts);
         }
         // A table in the spool is its user's; those elsewhere may name anyone.
@@ -272,6 +375,7 @@ impl GraphBuilder {
         let found: Vec<FileId> = self
             .autostarts
             .changed_files(facts.host, kind)
+            .map(|changed| changed.file)
             .filter(|&file| self.is_read_for(file, facts))
             .take(CAUSES_MAX)
             .collect();
@@ -320,43 +424,6 @@ impl GraphBuilder {
             }
         }
     }
-
-    /// Files that the arguments of a process name, and that were written since recording began:
-    /// it reads them, as far as arguments can say.
-    pub(super) fn names_files(&mut self, scene: &Scene<'_>, unit: UnitId, node: NodeId) {
-        let Some(facts) = scene.replay.facts(unit) else {
-            return;
-        };
-        let Some(args) = facts.args else {
-            return;
-        };
-        let program = facts
-            .image
-            .map(|image| file_name(image.0))
-            .unwrap_or_default();
-        if NOT_READERS.contains(&program) {
-            return;
-        }
-        let cwd = facts.cwd.unwrap_or_default();
-        let mut output = false;
-        for arg in args.iter().skip(1).take(ARGS_MAX) {
-            let is_output = std::mem::replace(&mut output, is_output_option(arg));
-            if is_output || arg.0.len() > PATH_MAX {
-                continue;
-            }
-            let mut path = std::mem::take(&mut self.scratch);
-            path_of(cwd.0, arg.0, &mut path);
-            let file = self.changed_file_at(facts.host, &path);
-            self.scratch = path;
-            if let Some(file) = file.and_then(|file| self.file_node(file)) {
-                let says = Says {
-                    verb: Verb::Read,
-                    ground: Ground::Arguments,
-                };
-                self.link(scene, file, node, says);
-            }
-        }
-    }
 }
 
 /// Whether a process is the first of its login session.
@@ -366,79 +433,4 @@ pub(super) enum Entered {
     Session,
     /// It goes on in the session of its parent, or there is none.
     Nothing,
-}
-
-/// Most arguments of a process that are looked at as names of files.
-const ARGS_MAX: usize = 64;
-
-/// The longest path that a system call takes, `path_resolution(7)`.
-const PATH_MAX: usize = 4096;
-
-/// Programs that take names of files and do not read what is in them.
-const NOT_READERS: [&[u8]; 17] = [
-    b"rm", b"unlink", b"rmdir", b"chmod", b"chown", b"chgrp", b"touch", b"mkdir", b"ls", b"stat",
-    b"test", b"[", b"ln", b"mv", b"echo", b"printf", b"find",
-];
-
-/// Whether the next argument names what is written.
-fn is_output_option(arg: Text<'_>) -> bool {
-    matches!(
-        arg.0,
-        b"-o" | b"-O" | b"--output" | b"-of" | b"--output-document"
-    )
-}
-
-/// The path that an argument may mean: `@file`, `key=file`, relative to the working directory.
-fn path_of(cwd: &[u8], arg: &[u8], path: &mut Vec<u8>) {
-    path.clear();
-    let value = match arg.iter().position(|&byte| byte == b'=') {
-        Some(equals) => arg.get(equals + 1..).unwrap_or_default(),
-        None => arg,
-    };
-    let value = value.strip_prefix(b"@").unwrap_or(value);
-    let value = value.strip_prefix(b"file://").unwrap_or(value);
-    if value.is_empty() || value.starts_with(b"-") {
-        return;
-    }
-    if !value.starts_with(b"/") {
-        path.extend_from_slice(cwd.strip_suffix(b"/").unwrap_or(cwd));
-    }
-    for part in value.split(|&byte| byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => {
-                let up = path.iter().rposition(|&byte| byte == b'/');
-                path.truncate(up.unwrap_or(0));
-            }
-            name => {
-                path.push(b'/');
-                path.extend_from_slice(name);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_are_paths_from_the_working_directory() {
-        for (arg, expected) in [
-            ("/tmp/x", "/tmp/x"),
-            ("x.sh", "/srv/www/x.sh"),
-            ("./x.sh", "/srv/www/x.sh"),
-            ("../x", "/srv/x"),
-            ("../../../../x", "/x"),
-            ("@loot.tgz", "/srv/www/loot.tgz"),
-            ("if=/dev/sda", "/dev/sda"),
-            ("file=@/tmp/a", "/tmp/a"),
-            ("-x", ""),
-            ("", ""),
-        ] {
-            let mut path = Vec::new();
-            path_of(b"/srv/www", arg.as_bytes(), &mut path);
-            assert_eq!(path, expected.as_bytes(), "{arg}");
-        }
-    }
 }

@@ -141,8 +141,9 @@ impl GraphBuilder {
     pub(super) fn note_change(&mut self, scene: &Scene<'_>, file: FileId) {
         if let Some(row) = self.store.files.get_mut(file.index()) {
             row.changed_us = Some(scene.at_us);
+            row.changed_by = scene.applied.actor.or(row.changed_by);
             if let Some(kind) = row.autostart {
-                self.autostarts.changed(row.host, kind, file, scene.at_us);
+                self.autostarts.changed(row.host, kind, file);
             }
         }
     }
@@ -279,6 +280,7 @@ impl GraphBuilder {
             sha256: None,
             created_us: None,
             changed_us: None,
+            changed_by: None,
             deleted_us: None,
             alias: None,
             names: 0,

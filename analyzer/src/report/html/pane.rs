@@ -131,6 +131,7 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_record_gets_a_line_for_each_field() {
@@ -140,5 +141,13 @@ mod tests {
              \"f\": [\n    {\n      \"g\": []\n    }\n  ]\n}"
         );
         assert_eq!(indented("not json }"), "notjson}");
+    }
+
+    proptest! {
+        #[test]
+        fn laying_out_changes_nothing_but_white_space(text in r#"[\[\]{}":,\\ a-c\n]{0,60}"#) {
+            let bare = |text: &str| text.split_whitespace().collect::<String>();
+            prop_assert_eq!(bare(&indented(&text)), bare(&text));
+        }
     }
 }

@@ -19,13 +19,14 @@ use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::OpenTreeFlags;
 
 pub use mounts::{Device, Mount};
-pub use naming::{FileRecord, FileStatus, Named, Seen};
+pub use naming::{Audience, FileRecord, FileStatus, Named, Seen};
 pub use queue::Queue;
 pub use wire::Malformed;
 
@@ -143,11 +144,13 @@ pub fn open(options: &Options) -> Result<(Queue, Files), SourceError> {
         uppers: Uppers::default(),
         filesystems: HashMap::new(),
         refused: BTreeSet::new(),
+        refusals: Vec::new(),
         directories: Directories::default(),
         watched: Watched::default(),
         marked: HashMap::new(),
         paths: Paths::default(),
         times: Times::default(),
+        eyes: None,
         own_pid: rustix::process::getpid().as_raw_nonzero().get(),
     };
     Ok((queue, files))
@@ -163,12 +166,15 @@ pub struct Files {
     uppers: Uppers,
     filesystems: HashMap<u64, Filesystem>,
     refused: BTreeSet<Device>,
+    refusals: Vec<Refusal>,
     directories: Directories,
     watched: Watched,
     /// Files with a mark of their own, by identity, for filesystems whose handles cannot be opened.
     marked: HashMap<Vec<u8>, Vec<u8>>,
     paths: Paths,
     times: Times,
+    /// The mount namespace of the process of the event at hand, if it is known.
+    eyes: Option<u64>,
     own_pid: i32,
 }
 
@@ -192,41 +198,58 @@ impl Files {
         self.views.iter().map(View::poll_fd)
     }
 
-    /// Whether the mount namespace with this inode is looked into already.
-    #[must_use]
-    pub fn sees(&self, namespace: u64) -> bool {
-        self.views.iter().any(|view| view.namespace() == namespace)
+    /// Looks into the mounts of process `pid`, whose mount namespace has this inode, unless that
+    /// is done already or too many are looked into.
+    pub fn enter(&mut self, pid: u32, namespace: u64) {
+        if self.views.iter().any(|view| view.namespace() == namespace) {
+            return;
+        }
+        if self.views.len() > VIEWS_MAX {
+            let gone = |view: &View| {
+                view.pid()
+                    .is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+            };
+            let Some(oldest) = self.views.iter().position(gone) else {
+                return;
+            };
+            self.views.remove(oldest);
+        }
+        // If it has ended already, nobody is left to look through.
+        if let Ok(refusals) = self.add_view(Some(pid)) {
+            self.refusals.extend(refusals);
+        }
+    }
+
+    /// What was refused on mounts that came after the beginning, since the last call.
+    pub fn take_refusals(&mut self) -> Vec<Refusal> {
+        std::mem::take(&mut self.refusals)
     }
 
     /// Watches what process `pid` (none: we ourselves) can see, from now on, and gives what
-    /// of it is refused. Names are those of the view added last that can see the file.
+    /// of it is refused. Our own view must be the first.
     ///
     /// # Errors
     /// If the process is gone, or its mounts may not be read.
     pub fn add_view(&mut self, pid: Option<u32>) -> io::Result<Vec<Refusal>> {
-        let view = View::open(pid, &mut self.uppers)?;
-        if self.views.len() > VIEWS_MAX {
-            // The first is our own; the oldest of the others goes.
-            self.views.remove(1);
-        }
-        self.views.push(view);
+        self.views.push(View::open(pid, &mut self.uppers)?);
         let refusals = self.mark_view(self.views.len() - 1);
         self.mark_watched(pid);
         self.directories.clear();
         Ok(refusals)
     }
 
-    /// Reads the mounts again: watches what is new, lets go of what is gone.
+    /// Reads the mounts again: watches what is new, lets go of what is gone. What is refused is
+    /// told by [`Self::take_refusals`].
     ///
     /// # Errors
     /// If a mount table can no longer be read.
-    pub fn mounts_changed(&mut self) -> io::Result<Vec<Refusal>> {
+    pub fn mounts_changed(&mut self) -> io::Result<()> {
         for view in &mut self.views {
             view.refresh(&mut self.uppers)?;
         }
-        let mut refusals = Vec::new();
         for at in 0..self.views.len() {
-            refusals.extend(self.mark_view(at));
+            let refusals = self.mark_view(at);
+            self.refusals.extend(refusals);
         }
         let mounted: BTreeSet<Device> = self
             .views
@@ -238,7 +261,7 @@ impl Files {
             .retain(|_, filesystem| mounted.contains(&filesystem.device));
         self.refused.retain(|device| mounted.contains(device));
         self.directories.clear();
-        Ok(refusals)
+        Ok(())
     }
 
     /// Puts a mark on every filesystem of a view that has none.

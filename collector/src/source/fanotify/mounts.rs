@@ -241,11 +241,10 @@ impl View {
     /// # Errors
     /// If its table cannot be read: the process is gone, or not ours to look at.
     pub fn open(pid: Option<u32>, uppers: &mut Uppers) -> io::Result<Self> {
-        let process = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
-        let mountinfo = File::open(format!("/proc/{process}/mountinfo"))?;
+        let (mountinfo, namespace) = open_table(pid)?;
         let mut view = Self {
             pid,
-            namespace: std::fs::metadata(format!("/proc/{process}/ns/mnt"))?.ino(),
+            namespace,
             mountinfo,
             mounts: Vec::new(),
             names: Names::default(),
@@ -283,11 +282,22 @@ impl View {
     /// # Errors
     /// The kernel's, from reading it.
     pub fn refresh(&mut self, uppers: &mut Uppers) -> io::Result<()> {
+        // An open table shows what can be reached from the root that its process had then; when
+        // it has taken another root (pivot_root(2)), the table must be opened again.
+        if let Ok((mountinfo, namespace)) = open_table(self.pid)
+            && namespace == self.namespace
+        {
+            self.mountinfo = mountinfo;
+        }
         let mut text = Vec::new();
         self.mountinfo.rewind()?;
         (&self.mountinfo)
             .take(MOUNTINFO_BYTES_MAX)
             .read_to_end(&mut text)?;
+        if text.is_empty() {
+            // The process is gone and its root with it: what it saw last is all there is.
+            return Ok(());
+        }
         self.mounts = parse(&text);
         if self.pid.is_none() {
             uppers.outside.clone_from(&self.mounts);
@@ -309,6 +319,14 @@ impl View {
     pub fn is_workshop(&self, device: Device, path: &[u8]) -> bool {
         self.names.is_workshop(device, path)
     }
+}
+
+/// Opens the mount table of `pid` (none: our own), and tells its namespace.
+fn open_table(pid: Option<u32>) -> io::Result<(File, u64)> {
+    let process = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
+    let mountinfo = File::open(format!("/proc/{process}/mountinfo"))?;
+    let namespace = std::fs::metadata(format!("/proc/{process}/ns/mnt"))?.ino();
+    Ok((mountinfo, namespace))
 }
 
 impl Names {

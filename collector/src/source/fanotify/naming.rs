@@ -1,11 +1,12 @@
 //! Naming: events to records that say which file, and under which name.
 
+use std::borrow::Cow;
 use std::ffi::CString;
 use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, StatxTimestamp};
 
-use super::mounts::{View, join};
+use super::mounts::{Device, View, join};
 use super::paths::{Dir, Directories, Filesystem, Sight};
 use super::wire::{self, FileId, Malformed, Place, WireEvent};
 use super::{Files, identity_key, mark_opens, sys};
@@ -162,10 +163,20 @@ struct Unveiled {
     is: Option<Vec<u8>>,
 }
 
+/// Whoever takes records.
+pub trait Audience {
+    /// The mount namespace (its inode) of the process that had `pid` at a moment of the boot
+    /// clock, where that is known: a file goes by the name that its process sees.
+    fn namespace_of(&self, pid: u32, boot_us: u64) -> Option<u64>;
+
+    /// Takes a record.
+    fn take(&mut self, record: &FileRecord<'_>);
+}
+
 impl Files {
-    /// Gives every event of a batch to `each`, with its names. Batches must come in the
+    /// Gives every event of a batch to `audience`, with its names. Batches must come in the
     /// order in which they were drained: directories are followed as they move.
-    pub fn name_all(&mut self, batch: &Batch, each: &mut dyn FnMut(&FileRecord<'_>)) -> Named {
+    pub fn name_all(&mut self, batch: &Batch, audience: &mut dyn Audience) -> Named {
         let mut named = Named::default();
         let mut paths = std::mem::take(&mut self.paths);
         self.times = self.times.next(batch.drained_us, clock::now().offset_us());
@@ -191,8 +202,11 @@ impl Files {
                 continue;
             }
             let later = events.clone();
+            self.eyes = u32::try_from(event.pid)
+                .ok()
+                .and_then(|pid| audience.namespace_of(pid, batch.drained_us));
             if let Some(record) = self.record(&event, later, &mut paths) {
-                each(&record);
+                audience.take(&record);
                 named.records += 1;
             }
         }
@@ -305,6 +319,7 @@ impl Files {
         let filesystem = self.filesystems.get(&place.dir.fsid)?;
         let views = &self.views;
         let see = |path: Vec<u8>| seen_by(views, filesystem, path);
+        let eyes = self.eyes;
         let dir = find(
             &mut self.directories,
             &place.dir,
@@ -322,7 +337,8 @@ impl Files {
         seen.clear();
         // A mount of its own may begin at the file itself (a bind mount of one file): then
         // its name is not its directory's name and its own.
-        seen.extend(join(&dir.seen, &name));
+        let dir_seen = seen_with(views, eyes, filesystem.device, dir);
+        seen.extend(join(&dir_seen, &name));
         Some(InFilesystem {
             in_fs,
             sight: dir.sight,
@@ -360,9 +376,16 @@ impl Files {
             }
             let stays = event.mask & libc::FAN_DELETE == 0;
             if let (Some(id), Some(now)) = (event.object, now.filter(|_| came && stays)) {
+                let device = self
+                    .filesystems
+                    .get(&fsid)
+                    .map(|filesystem| filesystem.device);
+                let own = device
+                    .zip(self.views.first())
+                    .and_then(|(device, view)| view.name(device, &now.in_fs));
                 let dir = Dir {
                     in_fs: now.in_fs.clone(),
-                    seen: seen.clone(),
+                    own,
                     sight: now.sight,
                 };
                 self.directories.learn(&id, Some(dir));
@@ -415,14 +438,12 @@ impl Files {
     }
 }
 
-/// The directory at `path` on `filesystem`, by its name in the latest view that has one; else
-/// by the path itself.
+/// The directory at `path` on `filesystem`, as we ourselves see it.
 fn seen_by(views: &[View], filesystem: &Filesystem, path: Vec<u8>) -> Dir {
     let device = filesystem.device;
     let workshop = views.iter().any(|view| view.is_workshop(device, &path));
-    let name = views.iter().rev().find_map(|view| view.name(device, &path));
     Dir {
-        seen: name.unwrap_or_else(|| path.clone()),
+        own: views.first().and_then(|view| view.name(device, &path)),
         in_fs: path,
         sight: if workshop {
             Sight::Workshop
@@ -430,6 +451,27 @@ fn seen_by(views: &[View], filesystem: &Filesystem, path: Vec<u8>) -> Dir {
             Sight::Open
         },
     }
+}
+
+/// The name of a directory for who looks from the mount namespace `eyes`: by its own view, then
+/// by ours. For who is not known, and for what neither sees, by the latest view that has a name.
+fn seen_with<'d>(views: &[View], eyes: Option<u64>, device: Device, dir: &'d Dir) -> Cow<'d, [u8]> {
+    let own = views.first().map(View::namespace);
+    let others = || views.iter().skip(1).rev();
+    let name = |view: &View| view.name(device, &dir.in_fs).map(Cow::Owned);
+    let by_ours = dir.own.as_deref().map(Cow::Borrowed);
+    let seen = match eyes {
+        Some(eyes) if Some(eyes) == own => by_ours.or_else(|| others().find_map(name)),
+        Some(eyes) => {
+            let theirs = others().find(|view| view.namespace() == eyes);
+            theirs
+                .and_then(name)
+                .or(by_ours)
+                .or_else(|| others().find_map(name))
+        }
+        None => others().find_map(name).or(by_ours),
+    };
+    seen.unwrap_or(Cow::Borrowed(&dir.in_fs))
 }
 
 /// Whether an overlay's mark stands at `path` that the name below it is gone: a character
@@ -466,7 +508,7 @@ fn find<'d>(
         let name = [b"/", place.name].concat();
         Some(Dir {
             in_fs: join(&parent.in_fs, &name),
-            seen: join(&parent.seen, &name),
+            own: parent.own.as_ref().map(|own| join(own, &name)),
             sight: parent.sight,
         })
     })

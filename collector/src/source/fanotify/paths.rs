@@ -87,8 +87,8 @@ impl Filesystem {
 pub struct Dir {
     /// Within its filesystem.
     pub in_fs: Vec<u8>,
-    /// As the recorded processes see it.
-    pub seen: Vec<u8>,
+    /// As we ourselves see it, if we do.
+    pub own: Option<Vec<u8>>,
     /// Whether they see it at all.
     pub sight: Sight,
 }
@@ -142,9 +142,9 @@ impl Directories {
     /// Remembers where a directory is, or (none) that nobody can tell.
     pub fn learn(&mut self, id: &FileId<'_>, dir: Option<Dir>) {
         self.key_of(id);
-        let paths = dir
-            .as_ref()
-            .map_or(0, |dir| dir.in_fs.len() + dir.seen.len());
+        let paths = dir.as_ref().map_or(0, |dir| {
+            dir.in_fs.len() + dir.own.as_ref().map_or(0, Vec::len)
+        });
         let weight = ENTRY_BYTES + self.key.len() + paths;
         self.known.insert(self.key.as_slice().into(), dir, weight);
     }
@@ -186,7 +186,7 @@ mod tests {
     fn dir(path: &str) -> Dir {
         Dir {
             in_fs: path.into(),
-            seen: path.into(),
+            own: Some(path.into()),
             sight: Sight::Open,
         }
     }
@@ -206,7 +206,7 @@ mod tests {
             &id(handle),
             &nowhere(),
             &|path| Dir {
-                seen: path.clone(),
+                own: Some(path.clone()),
                 in_fs: path,
                 sight: Sight::Open,
             },

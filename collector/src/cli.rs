@@ -9,7 +9,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
+use crate::normalize::ledger;
 use crate::record::{self, Options};
+use crate::source::Feed;
 use crate::{keys, probe, snapshot};
 
 /// The exit code of what was not done.
@@ -114,6 +116,9 @@ struct RecordArgs {
     /// Kernel memory for the rings of all CPUs together
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64MiB")]
     kernel_buffers: u64,
+    /// A source to leave out: audit, fanotify, proc_connector or sock_diag; may be given again
+    #[arg(long, value_name = "SOURCE", value_parser = optional_source)]
+    without: Vec<Feed>,
     /// How long what a command leaves behind is followed
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
     linger: Duration,
@@ -217,6 +222,7 @@ fn run_record(args: &RecordArgs) -> Result<ExitCode, String> {
         duration: args.duration,
         max_disk: args.max_disk,
         kernel_bytes: args.kernel_buffers,
+        without: args.without.clone(),
         linger: args.linger,
         command: args.command.clone(),
     };
@@ -255,6 +261,14 @@ fn run_record(args: &RecordArgs) -> Result<ExitCode, String> {
         return Err(format!("{}: {full}", args.output.display()));
     }
     Ok(ExitCode::from(ended.code.unwrap_or(0)))
+}
+
+/// A source that a recording can do without.
+fn optional_source(word: &str) -> Result<Feed, String> {
+    Feed::ALL
+        .into_iter()
+        .find(|feed| *feed != Feed::Perf && ledger::name(*feed) == word)
+        .ok_or_else(|| "expected audit, fanotify, proc_connector or sock_diag".to_owned())
 }
 
 /// A time such as `90s`, `15m`, `1h`, `2d`.

@@ -9,7 +9,7 @@ use crate::keys::{self, KeyError, KeyState};
 use crate::machine::Machine;
 use crate::normalize::{ArgsFrom, Normalizer, Scope, Settings, ledger};
 use crate::snapshot::{self, Unowned};
-use crate::source::SourceError;
+use crate::source::{Feed, SourceError};
 use crate::tree::{Stage, Tree};
 use drain::{Drain, Pace, Signal, Told};
 use saigen_schemas::event::{
@@ -53,6 +53,8 @@ pub struct Options {
     pub max_disk: u64,
     /// Bytes of kernel memory for perf's rings.
     pub kernel_bytes: u64,
+    /// Sources that are left out.
+    pub without: Vec<Feed>,
     /// How long what a command leaves behind is followed.
     pub linger: Duration,
     /// The command whose tree is recorded; empty for the whole system.
@@ -140,7 +142,7 @@ pub fn record(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Ended, Rec
     drain::block_signals();
     let machine = Machine::read(None).map_err(RecordError::Machine)?;
     // Before the directory is made: without privilege nothing is left behind.
-    let sources = sources::open(options.kernel_bytes)?;
+    let sources = sources::open(options.kernel_bytes, &options.without)?;
     let scope = if options.command.is_empty() {
         Scope::System
     } else {

@@ -7,8 +7,9 @@ use crate::source::fanotify::{self, Executions, Files};
 use crate::source::perf::{Clock, Perf, PerfOptions, Stack, Tracepoints};
 use crate::source::proc_connector::ProcConnector;
 use crate::source::sock_diag::SockDiag;
-use crate::source::{Source, SourceError};
+use crate::source::{Feed, Source, SourceError};
 use saigen_schemas::journal::SourceLevel;
+use std::io;
 
 /// What was opened.
 #[derive(Debug)]
@@ -42,12 +43,21 @@ impl std::fmt::Debug for Drained {
     }
 }
 
-/// Opens everything. perf is the spine: without it nothing is recorded.
+/// Opens everything but `without`. perf is the spine: without it nothing is recorded.
 ///
 /// # Errors
 /// perf cannot be had.
-pub fn open(kernel_bytes: u64) -> Result<Sources, SourceError> {
-    let audit = Audit::open();
+pub fn open(kernel_bytes: u64, without: &[Feed]) -> Result<Sources, SourceError> {
+    let left_out = |feed: Feed| {
+        let reason = io::Error::other("left out as asked");
+        without
+            .contains(&feed)
+            .then(|| SourceError::new("open it", reason))
+    };
+    let audit = match left_out(Feed::Audit) {
+        Some(error) => Err(AuditError::Failed(error)),
+        None => Audit::open(),
+    };
     let owner = audit.as_ref().is_ok_and(|audit| audit.role == Role::Owner);
     let stack = if owner { Stack::Left } else { Stack::Copied };
     let args_from = if owner {
@@ -59,12 +69,21 @@ pub fn open(kernel_bytes: u64) -> Result<Sources, SourceError> {
         budget_bytes: kernel_bytes,
         stack,
     })?;
-    let connector = in_first_network(ProcConnector::open);
-    let sockets = SockDiag::open(None);
-    let fanotify = fanotify::open(&fanotify::Options {
-        executions: Executions::LeftOut,
-        ..fanotify::Options::default()
-    });
+    let connector = match left_out(Feed::ProcConnector) {
+        Some(error) => Err(error),
+        None => in_first_network(ProcConnector::open),
+    };
+    let sockets = match left_out(Feed::SockDiag) {
+        Some(error) => Err(error),
+        None => SockDiag::open(None),
+    };
+    let fanotify = match left_out(Feed::Fanotify) {
+        Some(error) => Err(error),
+        None => fanotify::open(&fanotify::Options {
+            executions: Executions::LeftOut,
+            ..fanotify::Options::default()
+        }),
+    };
     let mut levels = vec![perf_level(&perf, stack), audit_level(&audit)];
     levels.push(level(
         "proc_connector",

@@ -170,8 +170,14 @@ fn without_audit_most_arguments_are_whole_and_the_others_say_how_they_were_had()
             .filter(|start| start["args"][1] == "saigen-storm" && start["had"]["args"].is_null())
             .count();
         assert!(whole >= 300, "{whole} of 500 whole");
-        for start in starts.iter().filter(|start| start["args"].is_array() && start["args"][2].is_null()) {
-            assert!(start["had"]["args"].is_string(), "cut arguments say so: {start}");
+        for start in starts
+            .iter()
+            .filter(|start| start["args"].is_array() && start["args"][2].is_null())
+        {
+            assert!(
+                start["had"]["args"].is_string(),
+                "cut arguments say so: {start}"
+            );
         }
     });
 }
@@ -181,18 +187,34 @@ fn a_whole_system_is_recorded_until_it_is_told_to_end() {
     live("system", || {
         let dir = tempfile::tempdir().expect("a directory");
         let journal = dir.path().join("journal");
-        let mut recorder = collector().args(["record", "-o"]).arg(&journal).spawn().expect("the collector runs");
+        let mut recorder = collector()
+            .args(["record", "-o"])
+            .arg(&journal)
+            .spawn()
+            .expect("the collector runs");
         std::thread::sleep(Duration::from_millis(1_500));
-        let stranger = Command::new("/bin/sh").args(["-c", "/bin/echo saigen-stranger >/dev/null"]).status();
+        let stranger = Command::new("/bin/sh")
+            .args(["-c", "/bin/echo saigen-stranger >/dev/null"])
+            .status();
         assert!(stranger.expect("sh runs").success());
         std::thread::sleep(Duration::from_millis(300));
-        let pid = i32::try_from(recorder.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
+        let pid = i32::try_from(recorder.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw)
+            .expect("a pid");
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
         assert!(recorder.wait().expect("it ends").success());
         let events = events(&journal);
         let own = recorder.id();
-        assert!(events.iter().all(|event| event["actor"]["pid"] != own), "the recorder does not record itself");
-        assert!(of_kind(&events, "process.start").iter().any(|start| start["args"][1] == "saigen-stranger"));
+        assert!(
+            events.iter().all(|event| event["actor"]["pid"] != own),
+            "the recorder does not record itself"
+        );
+        assert!(
+            of_kind(&events, "process.start")
+                .iter()
+                .any(|start| start["args"][1] == "saigen-stranger")
+        );
         assert!(of_kind(&events, "state.process").len() > 1);
         let counts = of_kind(&events, "record.completeness");
         let last = counts.last().expect("counts at the end");
@@ -205,8 +227,11 @@ fn what_a_killed_recorder_left_in_audit_is_put_back_by_the_next() {
     live("killed", || {
         let before = Audit::status().expect("audit answers");
         let dir = tempfile::tempdir().expect("a directory");
-        let mut killed =
-            collector().args(["record", "-o"]).arg(dir.path().join("first")).spawn().expect("the collector runs");
+        let mut killed = collector()
+            .args(["record", "-o"])
+            .arg(dir.path().join("first"))
+            .spawn()
+            .expect("the collector runs");
         let end = Instant::now() + Duration::from_secs(20);
         while audit::leftover_rules().expect("audit answers") == 0 {
             assert!(Instant::now() < end, "the recorder adds its rules");
@@ -215,7 +240,10 @@ fn what_a_killed_recorder_left_in_audit_is_put_back_by_the_next() {
         std::thread::sleep(Duration::from_millis(300));
         killed.kill().expect("it runs");
         killed.wait().expect("it ends");
-        assert!(audit::leftover_rules().expect("audit answers") > 0, "a kill leaves the rules");
+        assert!(
+            audit::leftover_rules().expect("audit answers") > 0,
+            "a kill leaves the rules"
+        );
         let next = collector()
             .args(["record", "-o"])
             .arg(dir.path().join("next"))
@@ -226,8 +254,18 @@ fn what_a_killed_recorder_left_in_audit_is_put_back_by_the_next() {
         assert_eq!(audit::leftover_rules().expect("audit answers"), 0);
         let after = Audit::status().expect("audit answers");
         assert_eq!(
-            (after.enabled, after.failure, after.backlog_limit, after.backlog_wait),
-            (before.enabled, before.failure, before.backlog_limit, before.backlog_wait)
+            (
+                after.enabled,
+                after.failure,
+                after.backlog_limit,
+                after.backlog_wait
+            ),
+            (
+                before.enabled,
+                before.failure,
+                before.backlog_limit,
+                before.backlog_wait
+            )
         );
     });
 }
@@ -254,17 +292,30 @@ except OSError:
         assert_eq!(code, Some(0));
         let connected = of_kind(&events, "network.connected");
         let to = |port: &Value, outcome: &str| {
-            connected.iter().any(|event| event["remote_port"] == *port && event["outcome"] == outcome)
+            connected
+                .iter()
+                .any(|event| event["remote_port"] == *port && event["outcome"] == outcome)
         };
         let listening = of_kind(&events, "network.listening");
         let port = &listening.first().expect("it listens")["local_port"];
         assert!(to(port, "success"), "{connected:?}");
         assert!(to(&Value::from(9), "success"), "{connected:?}");
         assert!(to(&Value::from(1), "failure"), "{connected:?}");
-        assert!(of_kind(&events, "network.accepted").iter().any(|event| event["local_port"] == *port));
+        assert!(
+            of_kind(&events, "network.accepted")
+                .iter()
+                .any(|event| event["local_port"] == *port)
+        );
         let closed = of_kind(&events, "network.closed");
-        assert!(closed.iter().any(|event| event["remote_port"] == *port && event["sent_bytes"].as_u64() >= Some(1000)));
+        assert!(closed.iter().any(
+            |event| event["remote_port"] == *port && event["sent_bytes"].as_u64() >= Some(1000)
+        ));
         let doer = &connected.first().expect("one")["actor"];
-        assert!(connected.iter().chain(&closed).all(|event| event["actor"] == *doer));
+        assert!(
+            connected
+                .iter()
+                .chain(&closed)
+                .all(|event| event["actor"] == *doer)
+        );
     });
 }

@@ -305,7 +305,6 @@ mod tests {
             assert!(meets(&start, condition), "{condition}");
         }
         for condition in [
-            "kind=proc",
             "pid=43",
             "image=/tmp",
             "size=900",

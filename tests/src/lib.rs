@@ -1,1 +1,3 @@
-//! The court: helpers shared by the end-to-end tests.
+//! The court: what the end-to-end tests share.
+
+pub mod forger;

@@ -105,7 +105,7 @@ pub(super) struct Totals {
     pub(super) span_us: Option<(i64, i64)>,
     pub(super) positions: Option<(u64, u64)>,
     pub(super) last_sealed_us: Option<i64>,
-    /// Position of the last checkpoint whose signature holds and whose key is the enrolment's.
+    /// The last position that is covered by a signature that holds, of the enrolment's key.
     pub(super) signed_to: Option<u64>,
     pub(super) stretches: Vec<Stretch>,
     pub(super) faults: Vec<Fault>,
@@ -173,6 +173,19 @@ impl<'a> Trail<'a> {
             frames: 0,
             told_seal: false,
         });
+    }
+
+    /// The segment's file has ended.
+    pub(super) fn segment_ended(&mut self) {
+        let empty = self
+            .segment
+            .as_ref()
+            .is_some_and(|segment| segment.frames == 0);
+        if empty && self.damage.is_none() {
+            let name = self.segment_name();
+            let text = "there is no frame in it".to_owned();
+            self.fault(&name, 0, None, FaultKind::Incomplete, Cause::Missing, text);
+        }
     }
 
     /// Bytes that are no frame.
@@ -486,10 +499,6 @@ impl<'a> Trail<'a> {
             _ if !sealed => (Verdict::Unsealed, None),
             None => (Verdict::Unverified, Some(Cause::Seal)),
             Some(SealCheck::Good) => (Verdict::Intact, None),
-            // A checkpoint that holds stands for itself.
-            Some(SealCheck::Unchecked) if self.found.signed_to == Some(facts.header.position) => {
-                (Verdict::Intact, None)
-            }
             Some(SealCheck::Unchecked) => (Verdict::Unverified, Some(Cause::Key)),
             Some(SealCheck::Bad) => {
                 self.seal_fault(
@@ -503,12 +512,13 @@ impl<'a> Trail<'a> {
     }
 
     /// Checks a checkpoint. Where its key is known to be the enrolment's, all that the chain
-    /// covers up to it is what was recorded, for whoever holds the public key.
+    /// covers before it is what was recorded, for whoever holds the public key. Its own frame is
+    /// covered by the next.
     fn checkpoint(&mut self, facts: &FrameFacts, checkpoint: &Checkpoint) {
         let chain = self.chain_known.then(|| self.follower.chain());
         match self.signatures.checkpoint(checkpoint, &facts.header, chain) {
             Ok(Some(Trust::Proven)) => {
-                self.found.signed_to = Some(facts.header.position);
+                self.found.signed_to = facts.header.position.checked_sub(1);
                 let covered = self.found.stretches.get_mut(self.unsigned_from..);
                 for stretch in covered.unwrap_or_default() {
                     if (stretch.verdict, stretch.cause) == (Verdict::Unverified, Some(Cause::Key)) {
@@ -569,18 +579,29 @@ impl<'a> Trail<'a> {
     }
 
     fn count(&mut self, facts: FrameFacts, verdict: Verdict, cause: Option<Cause>) {
-        let (verdict, cause) = match &facts.content {
+        let mut judged = Judged {
+            verdict,
+            cause,
+            decodes: true,
+        };
+        let lie = match &facts.content {
             Content::Wrong(why) => {
-                let text = format!("its content is not what its header says: {why}");
-                self.altered(&facts, Cause::Checksum, &text);
+                judged.decodes = false;
                 self.found.damaged += 1;
-                (Verdict::Altered, Some(Cause::Checksum))
+                Some(format!("its content is not what its header says: {why}"))
+            }
+            Content::Events(events) if !events.as_said => {
+                Some("its header and its events differ in times or kinds".to_owned())
             }
             Content::Nothing
             | Content::Opening(_)
             | Content::Checkpoint(_)
-            | Content::Events(_) => (verdict, cause),
+            | Content::Events(_) => None,
         };
+        if let Some(text) = lie {
+            self.altered(&facts, Cause::Checksum, &text);
+            (judged.verdict, judged.cause) = (Verdict::Altered, Some(Cause::Checksum));
+        }
         let header = facts.header;
         let found = &mut self.found;
         found.frames += 1;
@@ -601,7 +622,7 @@ impl<'a> Trail<'a> {
             found.add(events);
         }
         let segment = self.segment.as_ref().map_or(0, |segment| segment.index);
-        found.stretch(segment, &facts, verdict, cause);
+        found.stretch(segment, &facts, judged);
     }
 
     /// All segments were followed: what was still open is told.
@@ -778,51 +799,54 @@ impl Totals {
 
     /// Joins neighbours that have come to share a verdict.
     fn join_stretches(&mut self) {
-        self.stretches.dedup_by(|next, last| {
-            let neighbours = (last.segment, last.end, last.verdict, last.cause)
-                == (next.segment, next.offset, next.verdict, next.cause)
-                && last.position.checked_add(last.frames) == Some(next.position);
-            if neighbours {
-                last.end = next.end;
-                last.frames += next.frames;
-                last.to_us = next.to_us;
-            }
-            neighbours
-        });
+        self.stretches.dedup_by(|next, last| last.join(next));
     }
 
     /// Adds a frame to the stretch that it goes on, or begins one.
-    fn stretch(
-        &mut self,
-        segment: usize,
-        facts: &FrameFacts,
-        verdict: Verdict,
-        cause: Option<Cause>,
-    ) {
-        let end = facts.offset + facts.len;
-        let goes_on = |last: &&mut Stretch| {
-            (last.segment, last.end, last.verdict, last.cause)
-                == (segment, facts.offset, verdict, cause)
-                && last.position.checked_add(last.frames) == Some(facts.header.position)
+    fn stretch(&mut self, segment: usize, facts: &FrameFacts, judged: Judged) {
+        let next = Stretch {
+            segment,
+            offset: facts.offset,
+            end: facts.offset + facts.len,
+            position: facts.header.position,
+            frames: 1,
+            from_us: facts.header.wall_us,
+            to_us: facts.header.wall_us,
+            decodes: judged.decodes,
+            verdict: judged.verdict,
+            cause: judged.cause,
         };
-        match self.stretches.last_mut().filter(goes_on) {
-            Some(last) => {
-                last.end = end;
-                last.frames += 1;
-                last.to_us = facts.header.wall_us;
-            }
-            None => self.stretches.push(Stretch {
-                segment,
-                offset: facts.offset,
-                end,
-                position: facts.header.position,
-                frames: 1,
-                from_us: facts.header.wall_us,
-                to_us: facts.header.wall_us,
-                verdict,
-                cause,
-            }),
+        let joined = self
+            .stretches
+            .last_mut()
+            .is_some_and(|last| last.join(&next));
+        if !joined {
+            self.stretches.push(next);
         }
+    }
+}
+
+/// What was found of one frame.
+#[derive(Clone, Copy, Debug)]
+struct Judged {
+    verdict: Verdict,
+    cause: Option<Cause>,
+    decodes: bool,
+}
+
+impl Stretch {
+    /// Takes up the stretch behind it, if that goes on where this ends, with the same verdict.
+    fn join(&mut self, next: &Self) -> bool {
+        let same =
+            (self.verdict, self.cause, self.decodes) == (next.verdict, next.cause, next.decodes);
+        let behind = (self.segment, self.end) == (next.segment, next.offset)
+            && self.position.checked_add(self.frames) == Some(next.position);
+        if same && behind {
+            self.end = next.end;
+            self.frames += next.frames;
+            self.to_us = next.to_us;
+        }
+        same && behind
     }
 }
 

@@ -41,7 +41,11 @@ impl<'a> JournalStream<'a> {
     pub fn new(journal: &'a Journal, verified: &'a Verification) -> Self {
         Self {
             journal,
-            stretches: verified.stretches.iter().collect(),
+            stretches: verified
+                .stretches
+                .iter()
+                .filter(|stretch| stretch.decodes)
+                .collect(),
             open: None,
             reader: PayloadReader::default(),
             cursor: None,

@@ -56,8 +56,8 @@ pub struct Verification {
     pub span_us: Option<(i64, i64)>,
     /// The first and the last position that were read.
     pub positions: Option<(u64, u64)>,
-    /// Position of the last checkpoint whose signature holds, with a key that follows from the one
-    /// that was given.
+    /// The last position that is covered by a signature that holds, with a key that follows from
+    /// the one that was given.
     pub signed_to: Option<u64>,
     /// Stretches of frames with one verdict, in order. Those that can be read have a place.
     pub stretches: Vec<Stretch>,
@@ -127,6 +127,8 @@ pub struct Stretch {
     pub from_us: i64,
     /// Wall clock at which the last was sealed, µs.
     pub to_us: i64,
+    /// Whether their events can be read.
+    pub decodes: bool,
     /// The verdict on each of them.
     pub verdict: Verdict,
     /// Its ground.

@@ -127,6 +127,7 @@ fn follow_one(
             }
             Scanned::Unreadable(error) => trail.unreadable(&error),
             Scanned::End { bytes, sha256 } => {
+                trail.segment_ended();
                 file = Some(FileFacts {
                     path: segment.name.clone(),
                     sha256,
@@ -181,20 +182,6 @@ fn judge(
             kind: FaultKind::Incomplete,
             cause: Cause::Missing,
             text,
-        });
-    }
-    if found.frames == 0 && found.faults.is_empty() {
-        found.faults.push(Fault {
-            file: journal
-                .segments
-                .first()
-                .map(|segment| segment.name.clone())
-                .unwrap_or_default(),
-            offset: 0,
-            position: None,
-            kind: FaultKind::Incomplete,
-            cause: Cause::Missing,
-            text: "there is no frame in it".to_owned(),
         });
     }
     for stranger in &journal.strangers {
@@ -335,9 +322,9 @@ impl Standing<'_> {
     fn by_signatures(&self, end: &str) -> (Verdict, Option<Cause>, String) {
         let (first, last) = self.positions.unwrap_or((0, 0));
         match self.signed_to {
-            Some(signed) if self.closed && signed == last => {
+            Some(signed) if self.closed && signed.checked_add(1) == Some(last) => {
                 let text = format!(
-                    "every signature holds from frame {first} to the one over the close, frame {last}: nothing was changed, nothing is missing"
+                    "every signature holds from frame {first} to the close, frame {signed}: nothing was changed, nothing is missing"
                 );
                 (Verdict::Intact, None, text)
             }

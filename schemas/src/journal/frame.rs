@@ -324,11 +324,16 @@ impl FrameHeader {
 
     /// Bytes of the header, and of the payload.
     fn promised(bytes: &[u8]) -> Result<(usize, u32), FrameError> {
-        let cut = FrameError::CutHeader { left: bytes.len() };
-        let fixed = bytes.first_chunk::<FIXED_BYTES>().ok_or(cut)?;
-        if fixed[..4] != FRAME_MAGIC.to_le_bytes() || fixed[8..12] != SIGNATURE {
+        // As much of magic and signature as there is: what is cut begins as a frame too.
+        let starts = |at: usize, mark: [u8; 4]| {
+            let there = bytes.get(at..).unwrap_or_default();
+            there.iter().zip(mark).all(|(byte, mark)| *byte == mark)
+        };
+        if !starts(0, FRAME_MAGIC.to_le_bytes()) || !starts(8, SIGNATURE) {
             return Err(FrameError::NoFrame);
         }
+        let cut = FrameError::CutHeader { left: bytes.len() };
+        let fixed = bytes.first_chunk::<FIXED_BYTES>().ok_or(cut)?;
         let header_bytes = match usize::try_from(u32::from_le_bytes(at(fixed, 4)))
             .map(|content| content.saturating_add(8))
         {

@@ -26,7 +26,7 @@ fn house() -> &'static Path {
     package.parent().expect("the package stands in the house")
 }
 
-/// The newest build of a program, in any of the profiles that are in use.
+/// The newest build of a program, in any of the profiles that are in use; built when there is none.
 fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a program");
     let target = test
@@ -34,12 +34,17 @@ fn program(name: &str) -> PathBuf {
         .nth(3)
         .expect("a test lies in target/PROFILE/deps");
     let built = ["collector", "release", "debug"].map(|profile| target.join(profile).join(name));
-    let found = built.into_iter().filter(|path| path.exists());
-    found
-        .max_by_key(|path| fs::metadata(path).and_then(|about| about.modified()).ok())
-        .unwrap_or_else(|| {
-            panic!("{name} is not built: cargo build -p saigen-analyzer -p saigen-collector")
-        })
+    let newest = built.iter().filter(|path| path.exists());
+    if let Some(path) =
+        newest.max_by_key(|path| fs::metadata(path).and_then(|about| about.modified()).ok())
+    {
+        return path.clone();
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    run(Command::new(cargo)
+        .args(["build", "--locked", "--bin", name])
+        .current_dir(house()));
+    target.join("debug").join(name)
 }
 
 /// Why nothing can be recorded here, or `None`.
@@ -81,17 +86,24 @@ fn play(seed: u64, more: &[&str], folder: &Path) -> (Value, Value) {
         .arg("--collector")
         .arg(program("saigen-collector"))
         .args(more));
+    (
+        read(&scenario.join("truth.json")),
+        investigated(&scenario, &case),
+    )
+}
+
+/// Judges the journal of a scenario and gives the report.
+fn investigated(scenario: &Path, case: &Path) -> Value {
     let journal = scenario.join("journal");
-    let truth = read(&scenario.join("truth.json"));
-    nothing_of_this_machine_is_in(&journal, &truth);
+    nothing_of_this_machine_is_in(&journal, &read(&scenario.join("truth.json")));
     run(Command::new(program("saigen"))
         .arg("investigate")
         .arg(&journal)
         .arg("-o")
-        .arg(&case)
+        .arg(case)
         .arg("--key")
         .arg(scenario.join("auditor.key")));
-    (truth, read(&case.join("report.json")))
+    read(&case.join("report.json"))
 }
 
 /// A recording that is bundled must not tell of the machine that made it.
@@ -172,16 +184,41 @@ fn an_ordinary_day_is_no_incident() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let seed = seeds().first().copied().unwrap_or(0);
     let (_truth, report) = play(seed, &["--noise-only"], folder.path());
-    let titles: Vec<&Value> = report["incidents"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|one| &one["title"])
-        .collect();
+    let found = titles(&report);
     assert!(
-        titles.is_empty(),
-        "seed {seed}: an ordinary day became {titles:?}"
+        found.is_empty(),
+        "seed {seed}: an ordinary day became {found:?}"
     );
+}
+
+#[test]
+fn the_bundled_intrusion_is_one_incident() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let scenario = house().join("fixtures/bundled/intrusion");
+    let report = investigated(&scenario, &folder.path().join("case"));
+    let score = Score::of(&read(&scenario.join("truth.json")), &report);
+    println!("{score}");
+    assert_eq!(faults(&score), Vec::<String>::new(), "{score}");
+}
+
+#[test]
+fn the_bundled_day_is_no_incident() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let report = investigated(
+        &house().join("fixtures/bundled/day"),
+        &folder.path().join("case"),
+    );
+    assert_eq!(titles(&report), Vec::<String>::new());
+}
+
+fn titles(report: &Value) -> Vec<String> {
+    let incidents = report["incidents"]
+        .as_array()
+        .expect("a report has a list of incidents");
+    incidents
+        .iter()
+        .map(|one| one["title"].to_string())
+        .collect()
 }
 
 /// What is wrong with a score.

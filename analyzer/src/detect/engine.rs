@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rsigma_eval::{Engine as Matcher, EvaluationResult, FieldMatch, MatchDetailLevel, ResultBody};
-use saigen_schemas::event::{Event, Source};
+use saigen_schemas::event::{Event, Kind, Source};
 use serde_json::Value as Json;
 
 use crate::detect::audit::AuditWords;
@@ -168,7 +168,7 @@ impl Engine {
         let view = View::new(event, context);
         let mut matches = Vec::new();
         for source in sources_of(event) {
-            if source == LogSource::LinuxAuditd && event.source != Source::Audit {
+            if source == LogSource::LinuxAuditd && !is_audit_record(event) {
                 self.hold(source, &AuditWords(&view), &mut matches);
             } else {
                 self.hold(source, &view, &mut matches);
@@ -242,6 +242,11 @@ impl Engine {
     pub(super) const fn links(&self) -> &Links {
         &self.links
     }
+}
+
+/// Whether an event is a record of audit's own, with audit's own fields.
+fn is_audit_record(event: &Event<'_>) -> bool {
+    event.source == Source::Audit && matches!(event.kind, Kind::RecordRaw(_))
 }
 
 fn in_order(mut matches: Vec<Match>) -> Vec<Match> {

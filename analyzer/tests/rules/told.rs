@@ -9,8 +9,8 @@ use saigen_schemas::event::{
     FileRenamed, FileWritten, Hash32, Kind, LogCleared, Logon, Marks, ModuleLoaded, Mounted,
     NetworkAccepted, NetworkClosed, NetworkConnected, NetworkListening, NetworkResolved, Outcome,
     Pipe, PrivilegeSwitch, ProcessKey, ProcessOpened, ProcessStart, ProcessTraced, Protocol,
-    Registry, ScheduledTask, ScriptBlock, ServiceChange, Source, Text, Time, Touch,
-    WmiSubscription,
+    Registry, ScheduledTask, ScriptBlock, ServiceChange, Source, StateAutostart, StateProcess,
+    Text, Time, Touch, WmiSubscription,
 };
 use serde_json::{Map, Value};
 
@@ -273,6 +273,16 @@ fn file(name: &str, of: &mut Members<'_>) -> Kind<'static> {
         "file.mapped" => Kind::FileMapped(FileMapped {
             path,
             ..FileMapped::default()
+        }),
+        "state.autostart" => Kind::StateAutostart(StateAutostart {
+            path,
+            command: of.text("command"),
+            ..StateAutostart::default()
+        }),
+        "state.process" => Kind::StateProcess(StateProcess {
+            image: of.text("image"),
+            args: of.args("args"),
+            ..StateProcess::default()
         }),
         other => panic!("no rule is tested with {other}"),
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use saigen_analyzer::detect::{
     Correlator, Detection, Engine, LogSource, Occasion, Placeholders, RuleText, Subject, Value,
+    read_exceptions,
 };
 use saigen_schemas::event::Time;
 
@@ -569,6 +570,29 @@ fn rules_that_could_never_apply_are_told() {
         .map(|rule| rule.source.as_str())
         .collect();
     assert_eq!(left, ["windows / process_creation"]);
+}
+
+#[test]
+fn exceptions_quieten_what_they_cover_and_are_counted() {
+    let mut engine = load([
+        format!("id: loud\n{}", rule("s:\n    a: b\ncondition: s")),
+        named("one"),
+    ]);
+    let text = "rule: loud\nUser: ci-*\nwhy: our own\n\nrule: one\nfrom: 2026-01-01T00:00:00Z\nwhy: later\n";
+    engine.allow(read_exceptions(text).unwrap()).unwrap();
+    let hold = |user| {
+        engine
+            .evaluate_as(START, &fields([("a", "b"), ("User", user)]))
+            .len()
+    };
+    assert_eq!((hold("ci-1"), hold("CI-2"), hold("eve")), (0, 0, 1));
+    let uses: Vec<u64> = engine.exceptions().map(|(_, uses)| uses).collect();
+    assert_eq!(uses, [2, 0]);
+    let unknown = read_exceptions("rule: nobody\nwhy: x").unwrap();
+    assert_eq!(
+        engine.allow(unknown).unwrap_err(),
+        "line 1: no rule nobody is loaded"
+    );
 }
 
 #[test]

@@ -173,6 +173,17 @@ impl<'e, R: Clone + PartialEq> Correlator<'e, R> {
             .map(|field| field.name().to_owned())
             .zip(key)
             .collect();
+        let value = |name: &str| match name {
+            "Computer" => Some(occasion.host.clone()),
+            _ => shared
+                .iter()
+                .find(|(own, _)| own == name)
+                .map(|(_, value)| value.clone()),
+        };
+        let place = engine.place_of_correlation(index);
+        if engine.is_allowed(place, Some(occasion.time.wall_us), &value) {
+            return;
+        }
         if correlation.reported {
             found.push(Detection {
                 rule: correlation.info.clone(),

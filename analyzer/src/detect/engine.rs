@@ -7,6 +7,7 @@ use rsigma_eval::{Engine as Matcher, EvaluationResult, FieldMatch, MatchDetailLe
 use saigen_schemas::event::{Event, Kind, Source};
 use serde_json::Value as Json;
 
+use crate::detect::allow::{Allowed, Exception};
 use crate::detect::audit::AuditWords;
 use crate::detect::detection::{MatchedField, cut};
 use crate::detect::fields::{Context, View};
@@ -34,6 +35,7 @@ pub struct Engine {
     matchers: Vec<OnceLock<Matcher>>,
     /// Events seen of each log source.
     seen: Vec<AtomicU64>,
+    allowed: Vec<Allowed>,
 }
 
 /// One rule that fitted one event.
@@ -81,7 +83,65 @@ impl Engine {
             filters: set.filters,
             matchers: LogSource::ALL.iter().map(|_| OnceLock::new()).collect(),
             seen: LogSource::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+            allowed: Vec::new(),
         }
+    }
+
+    /// Takes exceptions into use: what they cover is no detection, and counted.
+    ///
+    /// # Errors
+    ///
+    /// Names the exception whose rule is not loaded; then none is taken.
+    pub fn allow(&mut self, exceptions: Vec<Exception>) -> Result<(), String> {
+        let mut allowed = Vec::new();
+        for exception in exceptions {
+            let named: Vec<&str> = self
+                .find(&exception.rule)
+                .map(|rule| rule.id.as_str())
+                .collect();
+            let places = self
+                .rules()
+                .enumerate()
+                .filter(|(_, rule)| named.contains(&rule.id.as_str()));
+            let rules: Vec<usize> = places.map(|(place, _)| place).collect();
+            if rules.is_empty() {
+                return Err(format!(
+                    "line {}: no rule {} is loaded",
+                    exception.line, exception.rule
+                ));
+            }
+            allowed.push(Allowed {
+                exception,
+                rules,
+                uses: AtomicU64::new(0),
+            });
+        }
+        self.allowed.append(&mut allowed);
+        Ok(())
+    }
+
+    /// The exceptions and how often each was used so far.
+    pub fn exceptions(&self) -> impl Iterator<Item = (&Exception, u64)> {
+        self.allowed
+            .iter()
+            .map(|allowed| (&allowed.exception, allowed.uses.load(Ordering::Relaxed)))
+    }
+
+    /// Whether a finding of the rule at a place is excepted; the first exception that fits counts.
+    pub(super) fn is_allowed(
+        &self,
+        rule: usize,
+        wall_us: Option<i64>,
+        value: &dyn Fn(&str) -> Option<String>,
+    ) -> bool {
+        self.allowed
+            .iter()
+            .any(|allowed| allowed.takes(rule, wall_us, value))
+    }
+
+    /// The place of a correlation among all rules.
+    pub(super) fn place_of_correlation(&self, index: usize) -> usize {
+        self.rules.len() + index
     }
 
     /// How many rules are loaded, and which were refused.
@@ -166,12 +226,13 @@ impl Engine {
     #[must_use]
     pub fn evaluate(&self, event: &Event<'_>, context: &Context<'_>) -> Vec<Match> {
         let view = View::new(event, context);
+        let wall_us = Some(event.time.wall_us);
         let mut matches = Vec::new();
         for source in sources_of(event) {
             if source == LogSource::LinuxAuditd && !is_audit_record(event) {
-                self.hold(source, &AuditWords(&view), &mut matches);
+                self.hold(source, &AuditWords(&view), wall_us, &mut matches);
             } else {
-                self.hold(source, &view, &mut matches);
+                self.hold(source, &view, wall_us, &mut matches);
             }
         }
         in_order(matches)
@@ -180,11 +241,17 @@ impl Engine {
     /// Holds anything with named fields against the rules of one log source.
     pub fn evaluate_as<S: Subject>(&self, source: LogSource, subject: &S) -> Vec<Match> {
         let mut matches = Vec::new();
-        self.hold(source, subject, &mut matches);
+        self.hold(source, subject, None, &mut matches);
         in_order(matches)
     }
 
-    fn hold<S: Subject>(&self, source: LogSource, subject: &S, matches: &mut Vec<Match>) {
+    fn hold<S: Subject>(
+        &self,
+        source: LogSource,
+        subject: &S,
+        wall_us: Option<i64>,
+        matches: &mut Vec<Match>,
+    ) {
         if let Some(count) = self.seen.get(source.index()) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -196,7 +263,13 @@ impl Engine {
             return;
         }
         for result in matcher.evaluate(&Held(subject)) {
-            matches.extend(self.read_result(result, subject));
+            let Some(found) = self.read_result(result, subject) else {
+                continue;
+            };
+            let value = |name: &str| subject.field(name).and_then(value_text);
+            if !self.is_allowed(found.rule, wall_us, &value) {
+                matches.push(found);
+            }
         }
     }
 

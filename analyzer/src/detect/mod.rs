@@ -5,6 +5,7 @@
 //! and returns [`Detection`]s, those of rules over several events among them. An event is never
 //! turned into another form to be matched: rules ask it for the fields that they name.
 
+mod allow;
 mod attack;
 mod audit;
 mod correlate;
@@ -22,6 +23,7 @@ mod source;
 mod subject;
 mod window;
 
+pub use allow::{Exception, read_exceptions};
 pub use attack::{Level, Tactic, read_tags};
 pub use correlate::{Correlator, Occasion};
 pub use detection::{Detection, MatchedField};

@@ -5,7 +5,8 @@
 //! [`Graph`], which is only read. How it is used:
 //!
 //! - from a detection's event to the graph: [`Graph::actor_at`], [`Graph::edges_at`];
-//! - back to causes: [`Graph::before`]; forward to effects: [`Graph::after`]; never against time;
+//! - back to causes: [`Graph::before`]; forward to effects: [`Graph::after`]; never against time; many
+//!   steps at once: [`Graph::walk`];
 //! - hubs are seen by their structure: [`Graph::fan_out`], [`Graph::in_degree`];
 //! - everything, in a stable order: [`Graph::nodes`], [`Graph::edges`].
 //!
@@ -20,6 +21,7 @@ mod query;
 mod store;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub use build::GraphBuilder;
 pub use edge::{Edge, EdgeId, Ground, Verb};
@@ -29,4 +31,5 @@ pub use node::{
     RegistryNode, SessionNode,
 };
 pub use places::autostart_place;
-pub use query::Graph;
+pub use query::{Graph, Memory};
+pub use walk::{Reached, Way};

@@ -29,6 +29,38 @@ pub struct Graph {
     pub(super) sessions: BTreeMap<(MachineId, u64), NodeId>,
 }
 
+/// Memory that a graph holds, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Edges.
+    pub edges: usize,
+    /// Edges by node, both ways.
+    pub adjacency: usize,
+    /// Which edges each event belongs to.
+    pub events: usize,
+    /// Nodes of all kinds, without processes.
+    pub nodes: usize,
+    /// Processes and their texts.
+    pub processes: usize,
+    /// All other texts.
+    pub texts: usize,
+}
+
+impl Memory {
+    /// The parts, each with its name.
+    #[must_use]
+    pub const fn parts(&self) -> [(&'static str, usize); 6] {
+        [
+            ("edges", self.edges),
+            ("adjacency", self.adjacency),
+            ("events", self.events),
+            ("nodes", self.nodes),
+            ("processes", self.processes),
+            ("texts", self.texts),
+        ]
+    }
+}
+
 /// Edges by node.
 #[derive(Default)]
 pub(super) struct Adjacency {
@@ -77,6 +109,10 @@ impl Adjacency {
         Self { starts, edges }
     }
 
+    const fn heap_bytes(&self) -> usize {
+        self.starts.capacity() * size_of::<u32>() + self.edges.capacity() * size_of::<EdgeId>()
+    }
+
     fn of(&self, node: NodeId) -> &[EdgeId] {
         let from = self.starts.get(node.index()).copied().unwrap_or(0);
         let to = self.starts.get(node.index() + 1).copied().unwrap_or(from);
@@ -97,6 +133,19 @@ impl Graph {
     #[must_use]
     pub const fn edge_count(&self) -> usize {
         self.store.edges.len()
+    }
+
+    /// Memory that the graph holds.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        Memory {
+            edges: self.store.edges.capacity() * size_of::<EdgeRow>(),
+            adjacency: self.outgoing.heap_bytes() + self.incoming.heap_bytes(),
+            events: self.touches.capacity() * size_of::<Touch>(),
+            nodes: self.store.node_bytes(),
+            processes: self.processes.heap_bytes(),
+            texts: self.texts.heap_bytes(),
+        }
     }
 
     /// All nodes, in the order of first sight.

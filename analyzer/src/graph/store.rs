@@ -166,3 +166,21 @@ pub(super) struct Store {
     pub(super) pipes: Vec<Named>,
     pub(super) hosts: Vec<HostId>,
 }
+
+impl Store {
+    /// Memory of all nodes, without processes and texts, in bytes.
+    pub(super) const fn node_bytes(&self) -> usize {
+        self.nodes.capacity() * size_of::<NodeRow>()
+            + self.process_rows.capacity() * size_of::<ProcessRow>()
+            + self.unit_nodes.capacity() * size_of::<Option<NodeId>>()
+            + self.files.capacity() * size_of::<File>()
+            + self.aliases.capacity() * size_of::<AliasRow>()
+            + self.endpoints.capacity() * size_of::<Endpoint>()
+            + self.names.capacity() * size_of::<TextId>()
+            + self.accounts.capacity() * size_of::<Account>()
+            + self.sessions.capacity() * size_of::<Session>()
+            + self.persistence.capacity() * size_of::<Persistence>()
+            + self.modules.capacity() * size_of::<Module>()
+            + (self.registry.capacity() + self.pipes.capacity()) * size_of::<Named>()
+    }
+}

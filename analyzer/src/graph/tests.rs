@@ -8,7 +8,7 @@ use saigen_schemas::event::{
     StateAutostart, StateProcess, Text,
 };
 
-use crate::graph::{Edge, Graph, GraphBuilder, Ground, NodeId, NodeKind, Verb};
+use crate::graph::{Edge, Graph, GraphBuilder, Ground, NodeId, NodeKind, Verb, Way};
 use crate::reference::EventRef;
 use crate::replay::{Recorded, Replay, Tale, WALL_US, key};
 
@@ -446,6 +446,40 @@ fn one_step_never_goes_against_time() {
         "what was read earlier is no effect"
     );
     assert_eq!(graph.after(file, WALL_US).count(), 1);
+}
+
+#[test]
+fn backward_search_never_goes_against_time() {
+    let mut tale = Tale::on("web", 1);
+    tale.start(1, 10, "/bin/early", "early\0");
+    tale.wrote(10, "/tmp/a", None);
+    tale.start(1, 20, "/bin/carry", "carry\0");
+    tale.read(20, "/tmp/a");
+    tale.wrote(20, "/tmp/b", None);
+    tale.start(1, 30, "/bin/reader", "reader\0");
+    tale.read(30, "/tmp/b");
+    let seen = tale.wrote(40, "/tmp/a", None);
+    tale.wrote(41, "/tmp/b", None);
+    let graph = tale.graph();
+    let back = graph.walk(process(&graph, 30), i64::MAX, Way::Back, 100, |_| true);
+    let pids: Vec<u32> = back
+        .iter()
+        .filter_map(|reached| graph.process(reached.node))
+        .map(|process| process.key.pid)
+        .collect();
+    assert_eq!(pids, [30, 1, 20, 10], "nearest first; 40 and 41 wrote later");
+    assert!(back.windows(2).all(|pair| pair[0].at_us >= pair[1].at_us));
+    let source = process(&graph, 10);
+    let forth = graph.walk(source, WALL_US, Way::Forth, 100, |_| true);
+    assert!(forth.iter().any(|reached| reached.node == process(&graph, 30)));
+    let late = process(&graph, 40);
+    let of_late = graph.edges_at(seen).next().and_then(|edge| graph.edge(edge)).unwrap();
+    let forth = graph.walk(late, of_late.first_us, Way::Forth, 100, |_| true);
+    assert_eq!(forth.len(), 2, "only the file: it was read before");
+    let bounded = graph.walk(source, WALL_US, Way::Forth, 2, |_| true);
+    assert_eq!(bounded.len(), 2);
+    let refused = graph.walk(source, WALL_US, Way::Forth, 100, |edge| edge.verb != Verb::Read);
+    assert!(!refused.iter().any(|reached| reached.node == process(&graph, 20)));
 }
 
 fn flow(client: u32, server: u32, tale: &mut Tale, at_server: &mut Tale) {

@@ -167,6 +167,15 @@ impl Processes {
         self.processes.is_empty()
     }
 
+    /// Memory that processes, their units and their texts hold, in bytes; the tables by which they
+    /// are found again are not counted.
+    #[must_use]
+    pub const fn heap_bytes(&self) -> usize {
+        self.processes.capacity() * size_of::<Process>()
+            + self.units.capacity() * size_of::<Unit>()
+            + self.texts.heap_bytes()
+    }
+
     /// The name of a host, as it calls itself.
     #[must_use]
     pub fn host_name(&self, host: HostId) -> Text<'_> {

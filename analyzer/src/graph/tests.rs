@@ -467,19 +467,37 @@ fn backward_search_never_goes_against_time() {
         .filter_map(|reached| graph.process(reached.node))
         .map(|process| process.key.pid)
         .collect();
-    assert_eq!(pids, [30, 1, 20, 10], "nearest first; 40 and 41 wrote later");
+    assert_eq!(
+        pids,
+        [30, 1, 20, 10],
+        "nearest first; 40 and 41 wrote later"
+    );
     assert!(back.windows(2).all(|pair| pair[0].at_us >= pair[1].at_us));
     let source = process(&graph, 10);
     let forth = graph.walk(source, WALL_US, Way::Forth, 100, |_| true);
-    assert!(forth.iter().any(|reached| reached.node == process(&graph, 30)));
+    assert!(
+        forth
+            .iter()
+            .any(|reached| reached.node == process(&graph, 30))
+    );
     let late = process(&graph, 40);
-    let of_late = graph.edges_at(seen).next().and_then(|edge| graph.edge(edge)).unwrap();
+    let of_late = graph
+        .edges_at(seen)
+        .next()
+        .and_then(|edge| graph.edge(edge))
+        .unwrap();
     let forth = graph.walk(late, of_late.first_us, Way::Forth, 100, |_| true);
     assert_eq!(forth.len(), 2, "only the file: it was read before");
     let bounded = graph.walk(source, WALL_US, Way::Forth, 2, |_| true);
     assert_eq!(bounded.len(), 2);
-    let refused = graph.walk(source, WALL_US, Way::Forth, 100, |edge| edge.verb != Verb::Read);
-    assert!(!refused.iter().any(|reached| reached.node == process(&graph, 20)));
+    let refused = graph.walk(source, WALL_US, Way::Forth, 100, |edge| {
+        edge.verb != Verb::Read
+    });
+    assert!(
+        !refused
+            .iter()
+            .any(|reached| reached.node == process(&graph, 20))
+    );
 }
 
 fn flow(client: u32, server: u32, tale: &mut Tale, at_server: &mut Tale) {

@@ -46,7 +46,12 @@ impl Graph {
     ) -> Vec<Reached> {
         // Ordered by moment, then by the order of discovery, so that equal runs are equal.
         let mut due: BinaryHeap<(i64, Reverse<usize>)> = BinaryHeap::new();
-        let mut found = vec![Reached { node: start, at_us, by: None, hops: 0 }];
+        let mut found = vec![Reached {
+            node: start,
+            at_us,
+            by: None,
+            hops: 0,
+        }];
         let mut settled: HashSet<NodeId> = HashSet::new();
         let mut order = Vec::new();
         due.push((way.urgency(at_us), Reverse(0)));
@@ -67,7 +72,12 @@ impl Graph {
                 }
                 due.push((way.urgency(at_us), Reverse(found.len())));
                 let hops = reached.hops.saturating_add(1);
-                found.push(Reached { node, at_us, by: Some(edge.id), hops });
+                found.push(Reached {
+                    node,
+                    at_us,
+                    by: Some(edge.id),
+                    hops,
+                });
             }
         }
         order

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use saigen_schemas::report::Process;
+use saigen_schemas::report::{Moment, Process};
 
 /// The deepest level that is drawn indented. Beyond it rows stand at this level and say how
 /// deep they are: more rails would leave no room for text.
@@ -37,7 +37,8 @@ pub(super) enum What {
 /// Lays the processes out. When there are more than `most`, those for which `marked` holds
 /// and their ancestors come first; the rest is counted in [`What::Hidden`] rows.
 pub(super) fn rows(processes: &[Process], marked: impl Fn(usize) -> bool, most: usize) -> Vec<Row> {
-    let forest = Forest::new(processes);
+    let mut forest = Forest::new(processes);
+    forest.order_roots(processes, &marked);
     let shown = forest.choose(marked, most);
     forest.draw(&shown)
 }
@@ -110,6 +111,21 @@ impl Forest {
             }
             stack.extend(self.children[index].iter().rev());
         }
+    }
+
+    /// Orders the roots by the first marked process below each. A root has often run since
+    /// long before: its own start says nothing about when it came to matter.
+    fn order_roots(&mut self, processes: &[Process], marked: impl Fn(usize) -> bool) {
+        let mut matters: Vec<(bool, Option<Moment>)> = (0..processes.len())
+            .map(|at| (!marked(at), processes[at].start))
+            .collect();
+        // Children stand behind their parent, so that one way back brings the least upward.
+        for &at in self.order.iter().rev() {
+            if let Some(parent) = self.parents[at] {
+                matters[parent] = matters[parent].min(matters[at]);
+            }
+        }
+        self.roots.sort_by_key(|&root| (matters[root], root));
     }
 
     /// Which processes are shown: the marked ones first, each with all its ancestors.
@@ -211,7 +227,7 @@ fn push_siblings(stack: &mut Vec<Row>, siblings: Vec<What>, depth: usize, rails:
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use saigen_schemas::report::{Moment, Role};
+    use saigen_schemas::report::Role;
 
     fn process(node: &str, parent: Option<&str>, start: i64) -> Process {
         Process {
@@ -271,6 +287,29 @@ mod tests {
     }
 
     #[test]
+    fn the_tree_that_matters_first_stands_first() {
+        let tree = [
+            process("old", None, 1),
+            process("late", Some("old"), 9),
+            process("new", None, 5),
+            process("early", Some("new"), 6),
+            process("idle", None, 2),
+        ];
+        expect(
+            &tree,
+            10,
+            &["late", "early"],
+            &[
+                ("new", 0),
+                ("early", 1),
+                ("old", 0),
+                ("late", 1),
+                ("idle", 0),
+            ],
+        );
+    }
+
+    #[test]
     fn a_circle_of_parents_is_cut_open() {
         let circle = [
             process("a", Some("c"), 1),
@@ -282,7 +321,7 @@ mod tests {
             &circle,
             10,
             &[],
-            &[("self", 0), ("a", 0), ("b", 1), ("c", 2)],
+            &[("a", 0), ("b", 1), ("c", 2), ("self", 0)],
         );
     }
 

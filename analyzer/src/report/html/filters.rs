@@ -24,6 +24,12 @@ pub fn shown(text: impl AsRef<str>, _env: &dyn Values) -> Result<Shown> {
     Ok(Shown::cut(text.as_ref(), TEXT_CHARACTERS_MAX))
 }
 
+/// A sentence of the story.
+#[askama::filter_fn]
+pub fn told(text: impl AsRef<str>, _env: &dyn Values) -> Result<Shown> {
+    Ok(Shown::told(text.as_ref(), TEXT_CHARACTERS_MAX))
+}
+
 /// Text of a table's cell.
 #[askama::filter_fn]
 pub fn cell(text: impl AsRef<str>, _env: &dyn Values) -> Result<Shown> {

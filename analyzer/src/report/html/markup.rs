@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 
 use askama::FastWritable;
 use askama::filters::{Escaper, Html, HtmlSafe};
-use saigen_schemas::report::{EvidenceRef, Process, Report};
+use saigen_schemas::report::{EvidenceRef, Moment, Process, Report};
 
 use super::RECORDS_MAX;
 
@@ -35,11 +35,34 @@ impl Shown {
         Self::whole(&clip(text, most))
     }
 
+    /// A sentence: as [`Self::cut`], and each full time in it marked as a time.
+    pub(super) fn told(text: &str, most: usize) -> Self {
+        let text = clip(text, most);
+        let (mut html, mut rest) = (String::new(), &*text);
+        while let Some((before, time, after)) = split_at_time(rest) {
+            html.push_str(&Self::whole(before).0);
+            html.push_str(&format!("<time>{time}</time>"));
+            rest = after;
+        }
+        html.push_str(&Self::whole(rest).0);
+        Self(html)
+    }
+
     /// All of it, with its line ends as line ends.
     pub(super) fn lines(text: &str) -> Self {
         let lines: Vec<String> = text.split('\n').map(|line| Self::whole(line).0).collect();
         Self(lines.join("\n"))
     }
+}
+
+/// Cuts a text at the first time that it spells out, as the report spells times.
+fn split_at_time(text: &str) -> Option<(&str, Moment, &str)> {
+    const LENGTH: usize = "2026-01-31T00:00:00.000000Z".len();
+    text.match_indices('T').find_map(|(at, _)| {
+        let start = at.checked_sub("2026-01-31".len())?;
+        let time = text.get(start..start + LENGTH)?.parse().ok()?;
+        Some((&text[..start], time, &text[start + LENGTH..]))
+    })
 }
 
 fn write_shown(html: &mut String, text: &str) -> fmt::Result {
@@ -232,6 +255,18 @@ mod tests {
         assert_eq!(
             Shown::whole("</script><img onerror=\"x\">\u{202e}").to_string(),
             "&#60;/script&#62;&#60;img onerror=&#34;x&#34;&#62;<span class=x>⟨U+202E⟩</span>"
+        );
+    }
+
+    #[test]
+    fn a_time_in_a_sentence_is_marked_as_it_stands() {
+        assert_eq!(
+            Shown::told(
+                "é 2026-01-31T00:00:00.000001Z: <T>, not 2026-13-31T00:00:00.000001Z",
+                99
+            )
+            .to_string(),
+            "é <time>2026-01-31T00:00:00.000001Z</time>: &#60;T&#62;, not 2026-13-31T00:00:00.000001Z"
         );
     }
 }

@@ -15,3 +15,4 @@ pub mod reference;
 pub mod replay;
 pub mod report;
 pub mod stream;
+pub mod text;

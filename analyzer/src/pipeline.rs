@@ -104,6 +104,52 @@ fn read_all(
     read
 }
 
+/// Which rules fire, in the order of the events.
+#[must_use]
+pub fn hunt(inputs: &[(Journal, Verification)], engine: &Engine) -> Vec<Detection<EventRef>> {
+    let mut replay = Replay::new();
+    let mut correlator = Correlator::new(engine);
+    let mut detections = Vec::new();
+    let mut merge = merged(inputs);
+    while merge.step(|reference, event| {
+        detections.extend(detect_one(
+            reference,
+            event,
+            &replay,
+            engine,
+            &mut correlator,
+        ));
+        replay.apply(reference, event);
+    }) {}
+    detections
+}
+
+/// What fires on one event, by what was known of its process before it.
+fn detect_one(
+    reference: EventRef,
+    event: &Event<'_>,
+    replay: &Replay,
+    engine: &Engine,
+    correlator: &mut Correlator<'_, EventRef>,
+) -> Vec<Detection<EventRef>> {
+    let around = replay.around(event);
+    let context = Context {
+        actor: around.actor.as_ref().map(facts_for_rules),
+        parent: around.parent.as_ref().map(facts_for_rules),
+    };
+    let matches = engine.evaluate(event, &context);
+    if matches.is_empty() {
+        return Vec::new();
+    }
+    let occasion = Occasion {
+        event: reference,
+        time: event.time,
+        host: event.host.lossy().into_owned(),
+        process: event.actor,
+    };
+    correlator.observe(&occasion, &matches)
+}
+
 impl Read {
     fn take(
         &mut self,
@@ -112,22 +158,8 @@ impl Read {
         engine: &Engine,
         correlator: &mut Correlator<'_, EventRef>,
     ) {
-        let around = self.replay.around(event);
-        let context = Context {
-            actor: around.actor.as_ref().map(facts_for_rules),
-            parent: around.parent.as_ref().map(facts_for_rules),
-        };
-        let matches = engine.evaluate(event, &context);
-        if !matches.is_empty() {
-            let occasion = Occasion {
-                event: reference,
-                time: event.time,
-                host: event.host.lossy().into_owned(),
-                process: event.actor,
-            };
-            self.detections
-                .extend(correlator.observe(&occasion, &matches));
-        }
+        let found = detect_one(reference, event, &self.replay, engine, correlator);
+        self.detections.extend(found);
         self.replay.apply(reference, event);
         self.graph.apply(reference, event, &self.replay);
         self.connections.apply(reference, event);

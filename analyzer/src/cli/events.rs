@@ -8,9 +8,10 @@ use saigen_schemas::event::{Event, Value, write_json};
 use crate::cli::filter::Filter;
 use crate::cli::inputs::Inputs;
 use crate::cli::{Done, Failure, Screen};
-use crate::evidence::{JournalStream, safe_text};
+use crate::evidence::JournalStream;
 use crate::reference::EventRef;
 use crate::stream::EventStream as _;
+use crate::text::safe_text;
 
 /// Print events, one a line, each with its reference
 #[derive(Debug, Args)]
@@ -82,7 +83,12 @@ impl Events {
 }
 
 /// Appends an event as one line for a reader.
-fn write_text(event: &Event<'_>, reference: EventRef, screen: &Screen, line: &mut String) {
+pub(super) fn write_text(
+    event: &Event<'_>,
+    reference: EventRef,
+    screen: &Screen,
+    line: &mut String,
+) {
     let head = [
         screen.time(event.time.wall_us),
         reference.to_string(),

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use crate::cli::inputs::Inputs;
 use crate::cli::screen::Colour;
 use crate::cli::{Done, Failure, Screen};
-use crate::evidence::{Journal, Verification, safe_text};
+use crate::evidence::{Journal, Verification};
+use crate::text::safe_text;
 
 /// Say what evidence is: format, host, time, what was recorded and what could not be seen
 #[derive(Debug, Args)]

@@ -15,8 +15,8 @@ use crate::cli::inputs::{Inputs, Opened};
 use crate::cli::screen::Colour;
 use crate::cli::{Done, Failure, Screen};
 use crate::detect::{self, Placeholders, Refusal, RuleText};
-use crate::evidence::safe_text;
 use crate::pipeline::{self, Request};
+use crate::text::safe_text;
 
 /// Reconstruct what happened, and write a case: reports, database, custody log
 ///

@@ -6,13 +6,17 @@
 mod completions;
 mod events;
 mod filter;
+mod hunt;
 mod info;
 mod inputs;
 mod investigate;
 mod man;
 mod query;
+mod replay;
+mod rules;
 mod screen;
 mod show;
+mod tree;
 mod verify;
 
 use std::ffi::OsString;
@@ -57,6 +61,10 @@ enum Command {
     Verify(verify::Verify),
     Info(info::Info),
     Events(events::Events),
+    Tree(tree::ShowTree),
+    Replay(replay::PlayEvents),
+    Hunt(hunt::Hunt),
+    Rules(rules::Rules),
     Show(show::Show),
     Query(query::Query),
     Completions(completions::Completions),
@@ -70,6 +78,10 @@ impl Command {
             Self::Verify(command) => command.run(screen),
             Self::Info(command) => command.run(screen),
             Self::Events(command) => command.run(screen),
+            Self::Tree(command) => command.run(screen),
+            Self::Replay(command) => command.run(screen),
+            Self::Hunt(command) => command.run(screen),
+            Self::Rules(command) => command.run(screen),
             Self::Show(command) => command.run(screen),
             Self::Query(command) => command.run(screen),
             Self::Completions(command) => command.run(screen),

@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use saigen_schemas::event::format_utc;
 
-use crate::evidence::{EvidenceError, safe_text};
+use crate::evidence::EvidenceError;
+use crate::text::safe_text;
 
 /// How a command that was done ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,6 +110,12 @@ impl Screen {
         self.zone.show(wall_us)
     }
 
+    /// The zone that times are shown in.
+    #[must_use]
+    pub const fn zone(&self) -> Zone {
+        self.zone
+    }
+
     /// A text in a colour, if colours are wanted.
     #[must_use]
     pub fn paint(&self, colour: Colour, text: &str) -> String {
@@ -165,7 +172,9 @@ pub struct Zone {
 }
 
 impl Zone {
-    fn show(self, wall_us: i64) -> String {
+    /// A time for a reader.
+    #[must_use]
+    pub fn show(self, wall_us: i64) -> String {
         let utc = format_utc(wall_us.saturating_add(self.minutes * 60_000_000));
         if self.minutes == 0 {
             return utc;

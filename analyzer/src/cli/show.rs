@@ -11,8 +11,9 @@ use sha2::{Digest as _, Sha256};
 use crate::case;
 use crate::cli::screen::Colour;
 use crate::cli::{Done, Failure, Screen};
-use crate::evidence::{self, Asked, Key, RawRecord, Records, Verification, safe_text};
+use crate::evidence::{self, Asked, Key, RawRecord, Records, Verification};
 use crate::reference::EventRef;
+use crate::text::safe_text;
 
 /// Bytes of a frame that are shown as text; JSON and --bytes have all.
 const SHOWN_BYTES: usize = 256;

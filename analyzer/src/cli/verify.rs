@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use crate::cli::inputs::{Inputs, Opened};
 use crate::cli::screen::Colour;
 use crate::cli::{Done, Failure, Screen};
-use crate::evidence::{Fault, Stretch, Verification, safe_text};
+use crate::evidence::{Fault, Stretch, Verification};
+use crate::text::safe_text;
 
 /// Most faults of a journal that are shown as text; JSON has all that are kept.
 const SHOWN_MAX: usize = 20;

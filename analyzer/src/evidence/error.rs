@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use saigen_schemas::journal::KeyFileError;
 
+use crate::text::safe_text;
+
 /// What kept a command from being done.
 #[derive(Debug)]
 pub enum EvidenceError {
@@ -77,32 +79,6 @@ impl std::error::Error for EvidenceError {}
 /// A path for an error's line.
 fn shown(path: &Path) -> String {
     safe_text(&path.to_string_lossy())
-}
-
-/// A text from evidence for a line on a screen: what a terminal would obey, or what hides or turns
-/// text, is shown as `\u{…}`.
-#[must_use]
-pub fn safe_text(text: &str) -> String {
-    let obeyed = |character: char| {
-        character.is_control()
-            || matches!(
-                character,
-                '\u{61c}'
-                    | '\u{200b}'..='\u{200f}'
-                    | '\u{2028}'..='\u{202e}'
-                    | '\u{2060}'..='\u{206f}'
-                    | '\u{feff}'
-            )
-    };
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        if obeyed(character) {
-            safe.extend(character.escape_unicode());
-        } else {
-            safe.push(character);
-        }
-    }
-    safe
 }
 
 /// The system's words without Rust's `(os error 13)`, in lower case.

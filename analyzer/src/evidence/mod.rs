@@ -18,7 +18,7 @@ mod verdict;
 mod verify;
 mod window;
 
-pub use error::{EvidenceError, safe_text};
+pub use error::EvidenceError;
 pub use files::{Found, Journal, Misplaced, SegmentFile, open};
 pub use key::Key;
 pub use record::{RawRecord, Records};

@@ -1,6 +1,11 @@
-//! How far journals can be trusted, as the program says it.
+//! How far journals can be trusted: what the judge says, what the document says, what the
+//! program says.
 
+#[cfg(test)]
+mod documented;
 #[cfg(test)]
 mod forged;
 #[cfg(test)]
 mod maker;
+#[cfg(test)]
+mod program;

@@ -9,11 +9,12 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use crate::graph::{Edge, NodeId, Verb};
+use crate::reconstruct::activity::told_to_start;
 use crate::reconstruct::knowledge::Place;
 use crate::reconstruct::malice::Malice;
 use crate::reconstruct::notes::{Notes, Reason};
 use crate::reconstruct::requests::{Request, Requests};
-use crate::reconstruct::world::{Station, World};
+use crate::reconstruct::world::{Station, World, is_creation};
 use crate::reference::EventRef;
 use crate::replay::Recorded;
 
@@ -23,6 +24,8 @@ const EDGES_MAX: usize = 50_000;
 const NODES_MAX: usize = 2_000;
 /// The most steps from where it began.
 const HOPS_MAX: u32 = 64;
+/// The most processes, each told by the one before, whose programs are looked at.
+const TOLD_MAX: usize = 4;
 /// A file that more processes wrote than this has no one writer who is a cause.
 const WRITERS_MAX: usize = 8;
 
@@ -157,6 +160,7 @@ pub(super) fn trace(
         events: Vec::new(),
         hops: 0,
     });
+    search.told(from);
     while let Some(visit) = search.heap.pop() {
         if search.visited.len() >= NODES_MAX || search.edges >= EDGES_MAX || visit.hops > HOPS_MAX {
             notes.add(Reason::Budget, visit.node, &visit.events);
@@ -176,6 +180,37 @@ pub(super) fn trace(
 }
 
 impl Backward<'_, '_> {
+    /// What a process was told to start runs the programs that it was told to run: whoever wrote
+    /// those is behind it, too.
+    fn told(&mut self, from: NodeId) {
+        let mut at = from;
+        let mut notes = Notes::default();
+        for _ in 0..TOLD_MAX {
+            let children = self
+                .world
+                .outgoing(at)
+                .filter(|edge| is_creation(edge.verb));
+            let told = children.filter(|edge| told_to_start(self.world, at, edge.to));
+            let Some(first) = told.min_by_key(|edge| (edge.first_us, edge.id)) else {
+                return;
+            };
+            at = first.to;
+            let visit = Visit {
+                priority: 1.0,
+                us: self
+                    .world
+                    .process(at)
+                    .map_or(first.first_us, |process| process.start_us),
+                node: at,
+                below: at,
+                file: None,
+                events: Vec::new(),
+                hops: 0,
+            };
+            self.programs(&visit, &mut notes);
+        }
+    }
+
     fn visit(&mut self, visit: &Visit, notes: &mut Notes) {
         let begun = visit.node == visit.below;
         if !begun && self.malice.processes.contains_key(&visit.node) {

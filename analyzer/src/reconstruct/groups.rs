@@ -74,21 +74,22 @@ impl Material<'_, '_> {
         }
     }
 
-    /// Follows each activity by records alone and joins those that come to the same process.
+    /// Follows each activity by records alone and joins it to those whose beginning it comes to.
+    /// That both ran a program which one of them had installed is no join.
     fn join_by_records(&self, roots: &[Vec<(NodeId, Why)>], sets: &mut Sets) {
         let mut owner: BTreeMap<NodeId, usize> = BTreeMap::new();
+        for (index, roots) in roots.iter().enumerate() {
+            owner.extend(roots.iter().map(|(process, _)| (*process, index)));
+        }
         for (index, roots) in roots.iter().enumerate() {
             let mut spread = Spread::new(self.world, self.suspects);
             for (process, why) in roots {
                 spread.add(*process, why.clone());
             }
             spread.run();
-            for &process in spread.malice.processes.keys() {
-                match owner.get(&process) {
-                    Some(&other) => sets.join(index, other),
-                    None => {
-                        owner.insert(process, index);
-                    }
+            for process in spread.malice.processes.keys() {
+                if let Some(&other) = owner.get(process) {
+                    sets.join(index, other);
                 }
             }
         }

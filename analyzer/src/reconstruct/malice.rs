@@ -80,6 +80,24 @@ impl Why {
         }
     }
 
+    /// Whether it says only that something was found here.
+    pub(super) const fn is_finding(&self) -> bool {
+        matches!(self.ground, Ground::Found | Ground::Stages | Ground::Told)
+    }
+
+    /// Whether it ties a process to the rest by more than its creator.
+    pub(super) const fn is_link(&self) -> bool {
+        matches!(
+            self.ground,
+            Ground::Ran
+                | Ground::Left
+                | Ground::Named
+                | Ground::Opened
+                | Ground::SameAddress
+                | Ground::Injected
+        )
+    }
+
     /// The same, through a file or another thing.
     pub(super) fn by(mut self, by: NodeId) -> Self {
         self.by = Some(by);

@@ -289,8 +289,13 @@ impl Spread<'_, '_> {
             }
         }
         for child in children {
+            let linked = self
+                .malice
+                .processes
+                .get(&child.process)
+                .is_some_and(|why| !why.is_finding());
             if !matches!(child.station, Station::Scheduler | Station::Init)
-                || self.malice.processes.contains_key(&child.process)
+                || linked
                 || self.malice.processes.contains_key(&child.hub)
             {
                 continue;

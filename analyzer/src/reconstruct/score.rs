@@ -19,6 +19,16 @@ use crate::reconstruct::world::World;
 /// cause, or several independent stages.
 pub(super) const INCIDENT_MIN: f64 = 8.0;
 
+/// A finding of this weight has no ordinary explanation.
+const CERTAIN: f64 = 16.0;
+
+/// A finding of this weight is strong: a grave one, also in a person's session.
+const STRONG: f64 = 4.0;
+
+/// A finding of this weight supports another: one to be looked at, where nothing speaks for an
+/// ordinary cause.
+const SUPPORT: f64 = 2.0;
+
 /// From here on it is an attack or very like one.
 const HIGH_MIN: f64 = 16.0;
 
@@ -28,6 +38,9 @@ const CRITICAL_MIN: f64 = 26.0;
 /// In a session that a person opened with an account of their own, findings are more often that
 /// person's work.
 const PERSON: f64 = 0.5;
+
+/// People who administer a machine change to root many times a day.
+const ADMINISTRATOR: f64 = 0.25;
 
 /// Installing software does what an intruder does: fetches, unpacks, writes units and tables.
 const INSTALLATION: f64 = 0.25;
@@ -93,6 +106,7 @@ pub(super) fn weigh(
     let mut heaviest_first: Vec<usize> = members.to_vec();
     let weight_of = |index: &usize| seeds.get(*index).map_or(0.0, Seed::weight);
     heaviest_first.sort_by(|a, b| weight_of(b).total_cmp(&weight_of(a)).then_with(|| a.cmp(b)));
+    let mut counted: BTreeSet<&str> = BTreeSet::new();
     for index in heaviest_first {
         let (Some(seed), Some(&top)) = (seeds.get(index), tops.get(index)) else {
             continue;
@@ -114,7 +128,8 @@ pub(super) fn weigh(
                     .then_with(|| a.1.stage().cmp(&b.1.stage()))
             });
         let (served, tactic) = stage.unwrap_or((0.0, Tactic::Execution));
-        if weight > served {
+        // A rule that fires on several records is one finding, too.
+        if weight > served && counted.insert(&seed.rule.id) {
             let less = if habit < 0.8 {
                 "the same rule fires on unrelated work as well"
             } else {
@@ -139,6 +154,12 @@ fn context(world: &World<'_>, seed: &Seed, top: Top) -> (f64, &'static str) {
     if below_package_manager(world, seed.process) {
         (INSTALLATION, "a software installation did it")
     } else if is_persons_session(world, top) {
+        if seed.rule.tactics.contains(&Tactic::PrivilegeEscalation) {
+            return (
+                ADMINISTRATOR,
+                "people who administer take on other rights in their sessions",
+            );
+        }
         (PERSON, "it happened in a person's own session")
     } else {
         (1.0, "")
@@ -157,11 +178,15 @@ pub(super) fn stages(weighed: &[Weighed]) -> u32 {
     u32::try_from(counting.count()).unwrap_or(u32::MAX)
 }
 
-/// Whether a group is an incident.
+/// Whether a group is an incident: grave enough, and not by one finding alone unless that has no
+/// ordinary explanation. Any rule is wrong at times; two independent ones about things that are
+/// joined by cause are seldom wrong together.
 pub(super) fn is_incident(weighed: &[Weighed]) -> bool {
-    let heaviest = weighed.iter().map(|one| one.weight).fold(0.0, f64::max);
-    let sum = total(weighed);
-    sum >= INCIDENT_MIN && (heaviest >= INCIDENT_MIN || stages(weighed) >= 3)
+    let at_least = |least: f64| weighed.iter().filter(|one| one.weight >= least).count();
+    let certain = at_least(CERTAIN) >= 1;
+    let supported = at_least(STRONG) >= 1 && at_least(SUPPORT) >= 2;
+    let many = at_least(SUPPORT) >= 4;
+    total(weighed) >= INCIDENT_MIN && (certain || supported || many)
 }
 
 /// How grave.

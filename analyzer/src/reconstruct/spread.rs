@@ -55,7 +55,11 @@ impl<'w, 'g> Spread<'w, 'g> {
 
     /// Adds a process with its ground; a process that is in already keeps its first ground.
     pub(super) fn add(&mut self, process: NodeId, why: Why) -> bool {
-        if self.malice.processes.contains_key(&process) {
+        if let Some(known) = self.malice.processes.get_mut(&process) {
+            // What ties it to the rest of the intrusion says more than that something was found.
+            if known.is_finding() && why.is_link() && why.from != Some(process) {
+                *known = why;
+            }
             return false;
         }
         if self.malice.processes.len() >= PROCESSES_MAX {
@@ -262,9 +266,6 @@ impl<'w, 'g> Spread<'w, 'g> {
 
     fn follow_run(&mut self, thing: NodeId, taint: &Taint, edge: &Edge, runners: usize) {
         let process = edge.to;
-        if self.malice.processes.contains_key(&process) {
-            return;
-        }
         let why = Why::new(
             Ground::Ran,
             Some(taint.writer),

@@ -15,9 +15,9 @@ const EVENTS_MAX: usize = 4;
 /// The most acts of one incident that become steps; what is beyond is counted.
 pub(super) const ACTS_MAX: usize = 4_000;
 
-/// Bytes out of an archive's process, or after one was packed, from which on a connection is
-/// called a departure of data: less is a request.
-const DEPARTURE_BYTES: u64 = 1_000;
+/// Bytes from which on a connection after something was packed is called a departure of data,
+/// though nothing says that it was the packed file: less is talk.
+const DEPARTURE_BYTES: u64 = 65_536;
 
 /// What kind of act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -180,12 +180,13 @@ pub(super) struct Collector<'w, 'g> {
     acts: BTreeMap<(NodeId, Deed, NodeId), Act>,
 }
 
-/// All acts in order of time.
+/// All acts in order of time, with what servers wrote for the intrusion to run.
 pub(super) fn collect<'w, 'g>(
     world: &'w World<'g>,
     group: &'w Group,
     labels: &'w Labels,
     detections: &'w [Detection<EventRef>],
+    uploaders: &BTreeSet<NodeId>,
 ) -> Vec<Act> {
     let mut collector = Collector {
         world,
@@ -210,6 +211,9 @@ pub(super) fn collect<'w, 'g>(
         for edge in incoming {
             collector.add(process, edge.from, &edge);
         }
+    }
+    for &process in uploaders {
+        collector.served(process);
     }
     let mut acts: Vec<Act> = collector.acts.into_values().collect();
     acts.sort_by_key(|act| (act.us, act.deed, act.actor, act.object));
@@ -267,6 +271,24 @@ impl Collector<'_, '_> {
         }
         self.name_techniques(&mut act);
         self.acts.insert((actor, Deed::Starts, process), act);
+    }
+
+    /// What a server wrote and the intrusion then ran.
+    fn served(&mut self, process: NodeId) {
+        let wrote = self
+            .world
+            .outgoing(process)
+            .filter(|edge| matches!(edge.verb, Verb::Created | Verb::Wrote));
+        let wrote: Vec<Edge> = wrote.collect();
+        for edge in wrote {
+            let run = self.world.outgoing(edge.to).any(|run| {
+                let runs = run.verb == Verb::Executed || self.world.is_script_of(edge.to, run.to);
+                runs && self.group.malice.processes.contains_key(&run.to)
+            });
+            if run {
+                self.add(process, edge.to, &edge);
+            }
+        }
     }
 
     fn add(&mut self, actor: NodeId, object: NodeId, edge: &Edge) {
@@ -357,7 +379,9 @@ impl Collector<'_, '_> {
             Deed::Writes | Deed::Renames | Deed::Links => note(Place::Persistence)
                 .map(|technique| (technique, Tactic::Persistence))
                 .or_else(|| {
-                    note(Place::Trace).map(|technique| (technique, Tactic::DefenseEvasion))
+                    note(Place::Trace)
+                        .filter(|_| self.is_wiped(act, &path))
+                        .map(|technique| (technique, Tactic::DefenseEvasion))
                 }),
             Deed::ChangesAttributes => {
                 let runs = world
@@ -385,6 +409,17 @@ impl Collector<'_, '_> {
                 None
             }
         }
+    }
+
+    /// Logs and histories are written all day: by their own programs, and by whatever inherited
+    /// one as its output. Emptying one, or being told of it by name, is something else.
+    fn is_wiped(&self, act: &Act, path: &str) -> bool {
+        let world = self.world;
+        let empty = world.graph.file(act.object).and_then(|file| file.size) == Some(0);
+        empty
+            || world
+                .told(act.actor)
+                .is_some_and(|told| told.contains(path))
     }
 
     fn documented_start(&self, process: NodeId) -> Option<(&'static str, Tactic)> {
@@ -446,27 +481,34 @@ fn merge(known: &mut Act, other: Act) {
     }
 }
 
-/// A connection that carries more out than in, after something was packed, is a departure of data.
+/// A connection that was opened after something was packed and carries more out than in is a
+/// departure of data, when the process was told of the packed file or much went out.
 fn departures(world: &World<'_>, acts: &mut [Act]) {
-    let packed = acts
+    let packed: Vec<(i64, String)> = acts
         .iter()
-        .filter(|act| {
-            act.tactics.contains(&Tactic::Collection)
-                || act.deed == Deed::Writes
-                    && world.knowledge.is(Place::Archive, &world.label(act.object))
-        })
-        .map(|act| act.us)
-        .min();
-    let Some(packed) = packed else { return };
-    for act in acts
-        .iter_mut()
-        .filter(|act| act.deed == Deed::Connects && act.last_us >= packed)
-    {
+        .filter(|act| act.deed == Deed::Writes)
+        .map(|act| (act.us, world.label(act.object)))
+        .filter(|(_, path)| world.knowledge.is(Place::Archive, path))
+        .collect();
+    for act in acts.iter_mut().filter(|act| act.deed == Deed::Connects) {
         let out = act.sent.unwrap_or(0);
-        let labelled = !act.detections.is_empty();
-        if out >= DEPARTURE_BYTES && out > act.received.unwrap_or(0) && !labelled {
-            act.techniques = vec!["T1048".to_owned()];
-            act.tactics = vec![Tactic::Exfiltration];
+        let told = world.told(act.actor).unwrap_or_default();
+        let named = |(us, path): &(i64, String)| *us <= act.us && told.contains(path.as_str());
+        let packed_before = packed.iter().any(|(us, _)| *us <= act.us);
+        let much = packed_before && out >= DEPARTURE_BYTES;
+        if out > act.received.unwrap_or(0) && (packed.iter().any(named) || much) {
+            let technique = "T1048".to_owned();
+            if !act
+                .techniques
+                .iter()
+                .any(|known| known.starts_with(&technique))
+            {
+                act.techniques.push(technique);
+            }
+            act.tactics.retain(|tactic| {
+                *tactic != Tactic::Exfiltration && *tactic != Tactic::CommandAndControl
+            });
+            act.tactics.insert(0, Tactic::Exfiltration);
         }
     }
 }

@@ -63,6 +63,18 @@ pub(in crate::reconstruct) fn beginnings(
     Beginnings { ends, carriers }
 }
 
+impl Beginnings {
+    /// The servers that wrote, for a request, what the intrusion then ran. They did what they are
+    /// made for, and stay carriers for that.
+    pub(super) fn uploaders(&self) -> BTreeSet<NodeId> {
+        let wrote = self
+            .ends
+            .iter()
+            .filter(|(_, end)| end.kind == EndKind::Request && end.file.is_some());
+        wrote.map(|(_, end)| end.process).collect()
+    }
+}
+
 /// The sentences about the entry. Roots that follow from the intrusion itself (a job that it left,
 /// a session with its key) are no entry; of one root the most promising end counts.
 pub(super) fn entry(
@@ -71,14 +83,14 @@ pub(super) fn entry(
     group: &Group,
     beginnings: &Beginnings,
 ) -> Vec<Sentence> {
-    let mut told: BTreeSet<(EndKind, NodeId, String)> = BTreeSet::new();
+    let mut told: BTreeSet<(EndKind, NodeId, String, Option<NodeId>)> = BTreeSet::new();
     let mut sentences: Vec<Sentence> = Vec::new();
     for (_, end) in first_ends(group, beginnings) {
         let who = end
             .request
             .map_or_else(String::new, |request| request.ip.to_string());
         let head = cast.world.head_of_workers(end.process);
-        if told.insert((end.kind, head, who)) && sentences.len() < ENTRIES_MAX {
+        if told.insert((end.kind, head, who, end.file)) && sentences.len() < ENTRIES_MAX {
             sentences.push(sentence(cast, requests, end));
         }
     }
@@ -118,10 +130,16 @@ pub(super) fn first_ends<'b>(group: &Group, beginnings: &'b Beginnings) -> Vec<(
         let best = ends.iter().min_by(|a, b| {
             (class(a.kind))
                 .cmp(&class(b.kind))
+                .then_with(|| a.file.is_some().cmp(&b.file.is_some()))
                 .then_with(|| b.priority.total_cmp(&a.priority))
                 .then_with(|| (a.us, a.process).cmp(&(b.us, b.process)))
         });
-        first.extend(best.map(|end| (root, *end)));
+        let uploads = ends
+            .iter()
+            .filter(|end| end.kind == EndKind::Request && end.file.is_some());
+        let mut chosen: Vec<&'b End> = best.into_iter().chain(uploads).copied().collect();
+        chosen.dedup();
+        first.extend(chosen.into_iter().map(|end| (root, end)));
     }
     first.sort_by_key(|(root, end)| (end.us, end.kind, *root));
     first

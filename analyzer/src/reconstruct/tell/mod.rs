@@ -7,6 +7,7 @@ mod joins;
 mod objects;
 mod steps;
 mod story;
+mod timeline;
 mod title;
 mod words;
 
@@ -65,7 +66,13 @@ impl Telling<'_, '_> {
         id: String,
     ) -> Told {
         let world = self.world;
-        let mut acts = acts::collect(world, group, self.labels, self.detections);
+        let mut acts = acts::collect(
+            world,
+            group,
+            self.labels,
+            self.detections,
+            &beginnings.uploaders(),
+        );
         for act in acts.iter().skip(ACTS_MAX) {
             notes.add(Reason::Budget, act.object, &act.events);
         }

@@ -7,7 +7,7 @@ use saigen_schemas::report::{
     self, Direction, Grade, Moment, NetworkItem, ObjectItem, PersistenceItem, text_from_bytes,
 };
 
-use crate::graph::{Node, NodeId, NodeKind, PersistenceKind};
+use crate::graph::{Node, NodeId, NodeKind, PersistenceKind, Verb};
 use crate::reconstruct::groups::Group;
 use crate::reconstruct::knowledge::Place;
 use crate::reconstruct::malice::Ground;
@@ -253,8 +253,13 @@ impl Objects {
             .malice
             .processes
             .iter()
-            .filter(|(_, why)| {
-                why.by == Some(act.object) && matches!(why.ground, Ground::Left | Ground::Opened)
+            .filter(|(process, why)| {
+                let by = why.by == Some(act.object);
+                by && matches!(why.ground, Ground::Left | Ground::Opened)
+                    || matches!(
+                        why.ground,
+                        Ground::Named | Ground::Found | Ground::SameAddress
+                    ) && triggered(world, act.object, **process)
             })
             .map(|(process, _)| *process)
             .collect();
@@ -268,7 +273,8 @@ impl Objects {
         Some(PersistenceItem {
             node: self.id(act.object),
             host: cast.host(act.actor),
-            runs: runs(world, act.object, &started, cast),
+            runs: runs(world, act.object, &started, cast)
+                .filter(|_| meaning(&mechanism) != LETS_IN),
             time: Moment::from_us(act.us),
             process: cast.id(act.actor),
             techniques: vec![technique.to_owned()],
@@ -287,6 +293,14 @@ impl Objects {
             place,
         })
     }
+}
+
+/// Whether the graph puts a process down to a file.
+fn triggered(world: &World<'_>, file: NodeId, process: NodeId) -> bool {
+    let mut causes = world
+        .incoming(process)
+        .filter(|edge| edge.verb == Verb::Triggered);
+    causes.any(|edge| edge.from == file)
 }
 
 /// What a foothold runs: as its record says it, else as what it started shows.
@@ -329,12 +343,15 @@ const fn mechanism_of(kind: PersistenceKind) -> &'static str {
     }
 }
 
+/// What stands there runs nothing.
+const LETS_IN: &str = "decides who is let in";
+
 /// What a mechanism does, for a sentence.
 pub(super) fn meaning(mechanism: &str) -> &'static str {
     match mechanism {
         "cron" | "at" | "scheduled_task" => "is run by the scheduler",
         "systemd" | "init" | "service" | "driver" => "is started with the system",
-        "authorized_key" | "sshd_config" | "account" | "sudoers" | "pam" => "decides who is let in",
+        "authorized_key" | "sshd_config" | "account" | "sudoers" | "pam" => LETS_IN,
         "shell_profile" | "desktop" | "motd" | "run_key" | "startup_folder" => {
             "runs when someone logs in"
         }

@@ -74,6 +74,11 @@ impl Steps<'_, '_, '_> {
         }
     }
 
+    /// What ties a start to the intrusion, for the timeline.
+    pub(super) fn tie(&self, act: &Act) -> String {
+        self.link(act).0
+    }
+
     /// What ties a start to the intrusion when its parent does not, and how well that is founded.
     fn link(&self, act: &Act) -> (String, Grade) {
         if act.deed != Deed::Starts {
@@ -83,6 +88,16 @@ impl Steps<'_, '_, '_> {
             return (String::new(), Grade::Proven);
         };
         let text = self.link_text(act, why);
+        if let Some(request) = self.group.malice.requests.get(&act.object) {
+            // That it was started is recorded; that it was for this request only where no other
+            // connection can be meant.
+            let grade = if request.alone {
+                Grade::Proven
+            } else {
+                Grade::Inferred
+            };
+            return (text, grade);
+        }
         let grade = if text.is_empty() {
             Grade::Proven
         } else {
@@ -127,57 +142,59 @@ impl Steps<'_, '_, '_> {
     }
 
     fn text(&self, act: &Act) -> String {
-        let actor = self.cast.name(act.actor);
+        if act.deed == Deed::Starts && act.actor == act.object {
+            return format!("{}; who started it was not recorded", self.ran(act));
+        }
+        format!("{} {}", self.cast.name(act.actor), self.predicate(act))
+    }
+
+    /// What the actor of an act did, without naming the actor.
+    pub(super) fn predicate(&self, act: &Act) -> String {
         let times = if act.count > 1 {
             format!(", {} times", act.count)
         } else {
             String::new()
         };
-        let path = || self.cast.path(act.object);
+        let path = self.cast.path(act.object);
         match act.deed {
             Deed::Starts => self.start(act),
-            Deed::Writes => format!("{actor} wrote {}{}{times}", path(), self.size(act.object)),
-            Deed::Renames => format!(
-                "{actor} gave {} to {}",
-                self.names(act.object),
-                self.old_name(act.object)
-            ),
-            Deed::Links => format!("{actor} made the link {}", path()),
-            Deed::ChangesAttributes => format!(
-                "{actor} changed {} of {}{times}",
-                self.mode(act.object),
-                path()
-            ),
-            Deed::Deletes => format!("{actor} deleted {}{times}", path()),
-            Deed::Reads => format!("{actor} read {}{times}", path()),
-            Deed::Connects => format!(
-                "{actor} connected to {}{}{times}",
-                path(),
-                self.carried(act)
-            ),
-            Deed::Accepts => format!("{actor} accepted a connection from {}{times}", path()),
-            Deed::Listens => format!("{actor} waited for connections at {}", path()),
-            Deed::Resolves => format!("{actor} asked for the name {}{times}", path()),
-            Deed::Touches => format!("{actor} {} {}", self.touch(act), self.other(act.object)),
-            Deed::Switches => format!("{actor} took on, or tried, the identity {}{times}", path()),
-            Deed::Configures => format!("{actor} configured {}{times}", path()),
-            Deed::Tries => format!(
-                "{actor} tried {} and was refused{times}",
-                self.other(act.object)
-            ),
-            Deed::ChangesSystem => format!("{actor} changed the system: {}{times}", path()),
+            Deed::Writes => format!("wrote {path}{}{times}", self.size(act.object)),
+            Deed::Renames => format!("gave the name {path} to {}", self.old_name(act.object)),
+            Deed::Links => format!("made the link {path}"),
+            Deed::ChangesAttributes => {
+                format!("changed {} of {path}{times}", self.mode(act.object))
+            }
+            Deed::Deletes => format!("deleted {path}{times}"),
+            Deed::Reads => format!("read {path}{times}"),
+            Deed::Connects => format!("connected to {path}{}{times}", self.carried(act)),
+            Deed::Accepts => format!("accepted a connection from {path}{times}"),
+            Deed::Listens => format!("waited for connections at {path}"),
+            Deed::Resolves => format!("asked for the name {path}{times}"),
+            Deed::Touches => format!("{} {}", self.touch(act), self.other(act.object)),
+            Deed::Switches => format!("{} {path}{times}", self.switched(act)),
+            Deed::Configures => format!("configured {path}{times}"),
+            Deed::Tries => format!("tried {} and was refused{times}", self.other(act.object)),
+            Deed::ChangesSystem => format!("changed the system: {path}{times}"),
         }
+    }
+
+    fn ran(&self, act: &Act) -> String {
+        let pid = self
+            .cast
+            .world
+            .process(act.object)
+            .map_or(0, |process| process.key.pid);
+        format!("{} (pid {pid}) ran", self.cast.command(act.object))
     }
 
     fn start(&self, act: &Act) -> String {
         let world = self.cast.world;
+        if act.actor == act.object {
+            return "ran; who started it was not recorded".to_owned();
+        }
         let command = self.cast.command(act.object);
         let process = world.process(act.object);
         let pid = process.map_or(0, |process| process.key.pid);
-        if act.actor == act.object {
-            return format!("{command} (pid {pid}) ran; who started it was not recorded");
-        }
-        let actor = self.cast.name(act.actor);
         let same = process.is_some_and(|process| process.previous == Some(act.actor));
         let users = [act.actor, act.object]
             .map(|id| world.process(id).and_then(|process| user_of(&process)));
@@ -186,7 +203,7 @@ impl Steps<'_, '_, '_> {
             [_, Some(_) | None] => String::new(),
         };
         if world.is_copy(act.object) {
-            return format!("{actor} made a copy of itself (pid {pid}){as_user}");
+            return format!("made a copy of itself (pid {pid}){as_user}");
         }
         let verb = if same { "went on as" } else { "started" };
         let pid = if same {
@@ -199,16 +216,28 @@ impl Steps<'_, '_, '_> {
             Station::Login => " for a session",
             Station::Ordinary | Station::Service | Station::Init | Station::Desktop => "",
         };
-        format!("{actor} {verb} {command}{pid}{as_user}{job}")
+        format!("{verb} {command}{pid}{as_user}{job}")
+    }
+
+    fn switched(&self, act: &Act) -> &'static str {
+        match self.first_verb(act) {
+            Some(Verb::FailedLogon) => "was refused as",
+            Some(Verb::LoggedOn) => "opened",
+            _ => "took on the identity",
+        }
+    }
+
+    fn first_verb(&self, act: &Act) -> Option<Verb> {
+        let edges = act
+            .edges
+            .iter()
+            .filter_map(|&edge| self.cast.world.graph.edge(edge));
+        edges.map(|edge| edge.verb).min()
     }
 
     fn size(&self, file: NodeId) -> String {
         let size = self.cast.world.graph.file(file).and_then(|file| file.size);
         size.map_or_else(String::new, |size| format!(" ({})", words::size(size)))
-    }
-
-    fn names(&self, file: NodeId) -> String {
-        format!("the name {}", self.cast.path(file))
     }
 
     fn old_name(&self, file: NodeId) -> String {
@@ -238,11 +267,7 @@ impl Steps<'_, '_, '_> {
     }
 
     fn touch(&self, act: &Act) -> &'static str {
-        let edges = act
-            .edges
-            .iter()
-            .filter_map(|&edge| self.cast.world.graph.edge(edge));
-        match edges.map(|edge| edge.verb).min() {
+        match self.first_verb(act) {
             Some(Verb::Injected) => "wrote into the memory of",
             Some(Verb::MemoryRead) => "read the memory of",
             Some(Verb::Opened) => "opened",

@@ -11,10 +11,10 @@ use crate::detect::Tactic;
 use crate::graph::NodeId;
 use crate::reconstruct::groups::Group;
 use crate::reconstruct::knowledge::{Place, Role};
-use crate::reconstruct::malice::Made;
 use crate::reconstruct::tell::acts::{Act, Deed};
 use crate::reconstruct::tell::cast::{Cast, cited, user_of};
 use crate::reconstruct::tell::steps::Steps;
+use crate::reconstruct::tell::timeline;
 use crate::reconstruct::tell::words;
 
 /// The most records that a sentence cites.
@@ -42,7 +42,7 @@ impl Teller<'_, '_, '_> {
     pub(super) fn story(&self) -> Story {
         let mut story = Story {
             root_cause: self.entry.to_vec(),
-            timeline: self.timeline(),
+            timeline: timeline::timeline(self.cast, self.group, self.acts, self.steps),
             hosts_and_accounts: self.hosts_and_accounts(),
             tools: self.tools(),
             communication_in: self.communication(&[Direction::In, Direction::Listening]),
@@ -53,7 +53,6 @@ impl Teller<'_, '_, '_> {
             unknown: self.unknown(),
         };
         for section in [
-            &mut story.timeline,
             &mut story.tools,
             &mut story.communication_out,
             &mut story.damage,
@@ -61,119 +60,6 @@ impl Teller<'_, '_, '_> {
             shorten(section);
         }
         story
-    }
-
-    /// Acts that follow each other, of one actor and one tactic, are one sentence.
-    fn timeline(&self) -> Vec<Sentence> {
-        let mut chapters: Vec<Vec<&Act>> = Vec::new();
-        for act in self.acts.iter().filter(|act| self.is_telling(act)) {
-            let fits = chapters
-                .last()
-                .and_then(|chapter| chapter.last())
-                .is_some_and(|last| {
-                    last.actor == act.actor
-                        && last.deed == act.deed
-                        && last.tactics.first() == act.tactics.first()
-                });
-            match chapters.last_mut().filter(|_| fits) {
-                Some(chapter) => chapter.push(act),
-                None => chapters.push(vec![act]),
-            }
-        }
-        chapters
-            .iter()
-            .map(|chapter| self.chapter(chapter))
-            .collect()
-    }
-
-    /// The timeline leaves out what only carries: shells that were told one thing, and acts on
-    /// files that no one will miss.
-    fn is_telling(&self, act: &Act) -> bool {
-        match act.deed {
-            Deed::Starts => {
-                let known = !act.tactics.is_empty() || !act.detections.is_empty();
-                known || self.group.malice.requests.contains_key(&act.object)
-            }
-            Deed::Writes
-            | Deed::Renames
-            | Deed::Links
-            | Deed::ChangesAttributes
-            | Deed::Deletes => {
-                let runs = self
-                    .group
-                    .malice
-                    .processes
-                    .values()
-                    .any(|why| why.by == Some(act.object));
-                !act.tactics.is_empty() || runs || self.is_kept(act.object)
-            }
-            Deed::Reads
-            | Deed::Connects
-            | Deed::Accepts
-            | Deed::Listens
-            | Deed::Touches
-            | Deed::Switches
-            | Deed::Configures
-            | Deed::ChangesSystem => true,
-            Deed::Tries | Deed::Resolves => false,
-        }
-    }
-
-    /// Whether a file is the intruder's own and stands where it would be found again.
-    fn is_kept(&self, file: NodeId) -> bool {
-        self.group
-            .malice
-            .taints
-            .get(&file)
-            .is_some_and(|taint| taint.made == Made::New)
-    }
-
-    fn chapter(&self, chapter: &[&Act]) -> Sentence {
-        let (Some(first), Some(last)) = (chapter.first(), chapter.last()) else {
-            return gap_sentence(String::new());
-        };
-        let steps: Vec<Act> = chapter.iter().map(|act| (*act).clone()).collect();
-        let steps = self.steps.tell(&steps);
-        if let [step] = &steps[..] {
-            return Sentence {
-                text: format!("{}{}: {}", step.time, tactic_of(first), step.text),
-                grade: step.grade,
-                evidence: step.evidence.clone(),
-            };
-        }
-        let mut things: Vec<String> = Vec::new();
-        for act in chapter {
-            let thing = if act.deed == Deed::Starts {
-                self.cast.command(act.object)
-            } else {
-                self.cast.path(act.object)
-            };
-            if !things.contains(&thing) {
-                things.push(thing);
-            }
-        }
-        let events: Vec<_> = chapter
-            .iter()
-            .flat_map(|act| act.events.first().copied())
-            .collect();
-        let grade = steps
-            .iter()
-            .map(|step| step.grade)
-            .max()
-            .unwrap_or(Grade::Proven);
-        Sentence {
-            text: format!(
-                "{} to {}{}: {} {} {}.",
-                Moment::from_us(first.us),
-                Moment::from_us(last.us),
-                tactic_of(first),
-                self.cast.name(first.actor),
-                past(first.deed),
-                words::some_of(&things, LISTED_MAX)
-            ),
-            grade,
-            evidence: cited(&events, EVENTS_MAX),
-        }
     }
 
     fn hosts_and_accounts(&self) -> Vec<Sentence> {
@@ -429,6 +315,9 @@ impl Teller<'_, '_, '_> {
                 || has(Tactic::Stealth)
                 || has(Tactic::DefenseImpairment);
             let text = if has(Tactic::CredentialAccess) {
+                if self.is_told_by_itself(act) {
+                    continue;
+                }
                 self.credentials(act, &path)
             } else if act.deed == Deed::Connects && has(Tactic::Exfiltration) {
                 self.departure(act, &path)
@@ -455,6 +344,16 @@ impl Teller<'_, '_, '_> {
             });
         }
         sentences
+    }
+
+    /// Whether a start is told by what the program then read.
+    fn is_told_by_itself(&self, act: &Act) -> bool {
+        act.deed == Deed::Starts
+            && self.acts.iter().any(|other| {
+                other.actor == act.object
+                    && other.deed != Deed::Starts
+                    && other.tactics.contains(&Tactic::CredentialAccess)
+            })
     }
 
     fn credentials(&self, act: &Act, path: &str) -> String {
@@ -573,12 +472,6 @@ fn grade_of(act: &Act) -> Grade {
     } else {
         Grade::Proven
     }
-}
-
-fn tactic_of(act: &Act) -> String {
-    act.tactics.first().map_or_else(String::new, |tactic| {
-        format!(" ({})", tactic.name().replace('-', " "))
-    })
 }
 
 /// What was done, in a sentence.

@@ -2,7 +2,7 @@
 
 use saigen_schemas::report::{Grade, Incident, Role};
 
-use crate::detect::Level::{High, Low, Medium};
+use crate::detect::Level::{Critical, High, Low, Medium};
 use crate::detect::Tactic::{
     CommandAndControl, CredentialAccess, Discovery, Execution, Exfiltration, InitialAccess,
     Persistence,
@@ -496,10 +496,27 @@ fn processes_that_are_their_own_parents_end_the_search() {
     let two = scene.fork(one);
     scene.exec(one, Some(two), 0, &["/tmp/b"]);
     scene.exec(two, Some(one), 0, &["/tmp/c"]);
-    scene.finds("strange", High, &[Execution], one, seen);
+    scene.finds("strange", Critical, &[Execution], one, seen);
     let told = scene.done().reconstruct();
     assert_eq!(told.incidents.len(), 1);
     assert_eq!(told.incidents[0].entry[0].grade, Grade::Gap);
+}
+
+#[test]
+fn one_finding_is_an_incident_only_without_an_ordinary_explanation() {
+    for (level, incidents) in [(High, 0), (Critical, 1)] {
+        let mut house = House::new();
+        let (job, _) = house
+            .scene
+            .start(house.cron, 0, &["/bin/sh", "-c", "report"]);
+        let (child, seen) = house.scene.start(job, 0, &["/opt/report/bin/report"]);
+        house
+            .scene
+            .finds("odd-report", level, &[Execution], child, seen);
+        let told = house.scene.done().reconstruct();
+        assert_eq!(told.incidents.len(), incidents, "{level}");
+        assert_eq!(told.detections[0].incident.is_some(), incidents == 1);
+    }
 }
 
 #[test]

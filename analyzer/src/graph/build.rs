@@ -8,7 +8,7 @@ mod processes;
 mod sessions;
 mod things;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use saigen_schemas::event::{Event, Kind};
 
@@ -16,7 +16,7 @@ use crate::graph::query::Adjacency;
 use crate::graph::store::{EdgeRow, NO_BYTES, NodeRow, Store, Touch};
 use crate::graph::{EdgeId, Graph, Ground, ModuleForm, NodeId, NodeKind, PersistenceKind, Verb};
 use crate::reference::EventRef;
-use crate::replay::{Applied, HostId, MachineId, Replay, TextId, Texts, UnitId};
+use crate::replay::{Applied, HostId, MachineId, Replay, Table, TextId, Texts, UnitId};
 use autostarts::Autostarts;
 use files::{Content, FileIndex, Identity};
 use network::Network;
@@ -43,8 +43,13 @@ use sessions::Accounts;
 pub struct GraphBuilder {
     store: Store,
     texts: Texts,
-    /// Edges by what makes them one.
-    known: HashMap<(NodeId, NodeId, Verb, Ground), EdgeId>,
+    /// The first edges of each node that is the younger end of them. A younger node has few, so
+    /// that looking through them is faster than any table.
+    chains: Vec<Chain>,
+    /// The edge before each one in its chain.
+    next_in_chain: Vec<Option<EdgeId>>,
+    /// The edges of those that have more, by what makes them one.
+    known: Table<(NodeId, NodeId, Verb, Ground), EdgeId>,
     touches: Vec<Touch>,
     /// The edge by which each unit came to be, by the unit's row.
     births: Vec<Option<EdgeId>>,
@@ -59,12 +64,22 @@ pub struct GraphBuilder {
     scratch: Vec<u8>,
 }
 
+/// Most edges of a node that are looked through one by one.
+const CHAIN_MAX: u8 = 8;
+
+/// The edges of which a node is the younger end: the last of them, and how many.
+#[derive(Clone, Copy, Default)]
+struct Chain {
+    first: Option<EdgeId>,
+    len: u8,
+}
+
 /// Nodes of things that their names tell apart.
 #[derive(Default)]
 struct Things {
-    modules: HashMap<(HostId, ModuleForm, TextId), NodeId>,
-    persistence: HashMap<(HostId, PersistenceKind, TextId), NodeId>,
-    named: HashMap<(HostId, NodeKind, TextId), NodeId>,
+    modules: Table<(HostId, ModuleForm, TextId), NodeId>,
+    persistence: Table<(HostId, PersistenceKind, TextId), NodeId>,
+    named: Table<(HostId, NodeKind, TextId), NodeId>,
 }
 
 /// The event that is being taken in, and what replay made of it.
@@ -123,7 +138,7 @@ impl GraphBuilder {
     /// The graph of everything that was taken in. The replay gives its processes.
     #[must_use]
     pub fn finish(mut self, replay: Replay) -> Graph {
-        self.known = HashMap::new();
+        (self.known, self.chains, self.next_in_chain) = Default::default();
         self.touches.sort_unstable();
         let nodes = self.store.nodes.len();
         let edges = &self.store.edges;
@@ -290,9 +305,8 @@ impl GraphBuilder {
         if from == to {
             return None;
         }
-        let key = (from, to, says.verb, says.ground);
-        let id = match self.known.get(&key) {
-            Some(&id) => {
+        let id = match self.known_edge(from, to, says) {
+            Some(id) => {
                 if let Some(row) = self.store.edges.get_mut(id.index()) {
                     row.prolong(at_us, scene.event);
                 }
@@ -312,12 +326,48 @@ impl GraphBuilder {
                     verb: says.verb,
                     ground: says.ground,
                 });
-                self.known.insert(key, id);
+                self.remember_edge(id, from, to, says);
                 id
             }
         };
         self.touch(scene, id);
         Some(id)
+    }
+
+    /// The edge that says this already.
+    fn known_edge(&self, from: NodeId, to: NodeId, says: Says) -> Option<EdgeId> {
+        let chain = self.chains.get(from.max(to).index())?;
+        let mut next = chain.first;
+        while let Some(id) = next {
+            let row = self.store.edges.get(id.index())?;
+            let same = row.from == from && row.to == to;
+            if same && row.verb == says.verb && row.ground == says.ground {
+                return Some(id);
+            }
+            next = self.next_in_chain.get(id.index()).copied().flatten();
+        }
+        if chain.len < CHAIN_MAX {
+            return None;
+        }
+        self.known.get(&(from, to, says.verb, says.ground)).copied()
+    }
+
+    fn remember_edge(&mut self, id: EdgeId, from: NodeId, to: NodeId, says: Says) {
+        let owner = from.max(to).index();
+        if self.chains.len() <= owner {
+            self.chains
+                .resize(self.store.nodes.len().max(owner + 1), Chain::default());
+        }
+        let mut before = None;
+        if let Some(chain) = self.chains.get_mut(owner) {
+            if chain.len < CHAIN_MAX {
+                chain.len += 1;
+                before = chain.first.replace(id);
+            } else {
+                self.known.insert((from, to, says.verb, says.ground), id);
+            }
+        }
+        self.next_in_chain.push(before);
     }
 
     fn touch(&mut self, scene: &Scene<'_>, edge: EdgeId) {

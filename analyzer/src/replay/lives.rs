@@ -35,9 +35,18 @@ impl Processes {
         if key.pid == 0 && key.guid.is_none() {
             return None;
         }
+        if let Some((machine, last, process)) = self.last_resolved
+            && (machine, last) == (moment.machine, key)
+        {
+            return self.unit_at(process, moment.wall_us);
+        }
         match self.find(moment.machine, key, moment.wall_us) {
             Some(process) => {
                 self.say_more(moment.machine, process, key);
+                // A key that says all of it means the same process for ever.
+                if key.start_us != 0 && key.guid.is_none() {
+                    self.last_resolved = Some((moment.machine, key, process));
+                }
                 self.unit_at(process, moment.wall_us)
             }
             None => self.create(moment.machine, key, Recorded::Implied, moment.wall_us),

@@ -6,6 +6,7 @@
 //! sessions, files being touched. [`Tree`] shows who created whom.
 
 mod facts;
+mod hash;
 mod ids;
 mod lives;
 mod merge;
@@ -22,6 +23,7 @@ mod tree;
 use saigen_schemas::event::{Event, Kind, ProcessKey};
 
 pub use facts::{Around, ProcessFacts};
+pub(crate) use hash::Table;
 pub(crate) use ids::ids;
 pub use ids::{HostId, MachineId, ProcessId, TextId, UnitId};
 pub use merge::Merge;

@@ -1,11 +1,9 @@
 //! Processes and their units: every one that the evidence names, alive or not.
 
-use std::collections::HashMap;
-
 use saigen_schemas::event::{BootId, Guid, Had, Hash32, Kind, ProcessKey, Text, Time};
 
 use crate::reference::EventRef;
-use crate::replay::{HostId, MachineId, ProcessId, Step, TextId, Texts, UnitId};
+use crate::replay::{HostId, MachineId, ProcessId, Step, Table, TextId, Texts, UnitId};
 
 /// Most earlier processes of one pid, and most earlier units of one process, that a search for
 /// the right one at a moment looks at. Evidence is nearly in order, so that it is the first or
@@ -141,17 +139,21 @@ pub(crate) struct Machine {
 pub struct Processes {
     pub(crate) texts: Texts,
     hosts: Vec<TextId>,
-    host_ids: HashMap<TextId, HostId>,
+    host_ids: Table<TextId, HostId>,
     machines: Vec<Machine>,
-    machine_ids: HashMap<(HostId, BootId), MachineId>,
+    machine_ids: Table<(HostId, BootId), MachineId>,
     processes: Vec<Process>,
     units: Vec<Unit>,
-    by_key: HashMap<(MachineId, u32, u64), ProcessId>,
-    by_guid: HashMap<(HostId, Guid), ProcessId>,
+    by_key: Table<(MachineId, u32, u64), ProcessId>,
+    by_guid: Table<(HostId, Guid), ProcessId>,
     /// The last process of each pid; earlier ones hang on it.
-    by_pid: HashMap<(MachineId, u32), ProcessId>,
+    by_pid: Table<(MachineId, u32), ProcessId>,
+    /// The machine of the last event: nearly always that of the next.
+    last_machine: Option<MachineId>,
+    /// The last actor that was looked up: nearly always that of the next event, too.
+    pub(super) last_resolved: Option<(MachineId, ProcessKey, ProcessId)>,
     /// Names of accounts by user id, the last that a record said.
-    accounts: HashMap<(HostId, u32), TextId>,
+    accounts: Table<(HostId, u32), TextId>,
 }
 
 impl Processes {
@@ -332,6 +334,19 @@ impl Processes {
     /// The host of a name and that boot of it, kept from now on. `None` when there are more than
     /// can be numbered.
     pub(crate) fn machine(&mut self, host: Text<'_>, boot: BootId) -> Option<MachineId> {
+        if let Some(last) = self.last_machine
+            && let Some(row) = self.machines.get(last.index())
+            && row.boot == boot
+            && self.host_name(row.host) == host
+        {
+            return Some(last);
+        }
+        let machine = self.find_or_make_machine(host, boot);
+        self.last_machine = machine;
+        machine
+    }
+
+    fn find_or_make_machine(&mut self, host: Text<'_>, boot: BootId) -> Option<MachineId> {
         let name = self.texts.intern(host.0)?;
         let host = match self.host_ids.get(&name) {
             Some(&host) => host,

@@ -1,15 +1,16 @@
 //! Texts of the evidence, each kept once, in one arena.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher as _, Hasher as _};
 
 use saigen_schemas::event::Text;
 
 use crate::replay::TextId;
+use crate::replay::hash::Seeded;
 
 /// An arena of distinct texts.
 ///
-/// A text costs its bytes, eight for its end and some six for its slot in the table by which it
-/// is found again. The table's seed is random, so that no evidence can be made to collide; ids
+/// A text costs its bytes, eight for its end and some twelve for its slot in the table by which
+/// it is found again. The table's seed is random, so that no evidence can be made to collide; ids
 /// are given in the order of first sight and do not depend on it.
 #[derive(Default)]
 pub struct Texts {
@@ -17,26 +18,51 @@ pub struct Texts {
     /// Where each text ends; it begins where the one before it ends.
     ends: Vec<usize>,
     /// Open addressing with linear probing; a power of two long, at most three quarters full.
-    slots: Vec<Option<TextId>>,
-    seed: RandomState,
+    slots: Vec<Slot>,
+    seed: Seeded,
+    /// The text that was asked for last: one thing is often spoken of several times in a row.
+    last: Option<TextId>,
+}
+
+/// A place of the table: a text, and a part of its hash, so that other texts are rarely looked
+/// at, and none when the table grows.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    text: Option<TextId>,
+    hash: u32,
 }
 
 impl Texts {
     /// The id of a text, kept from now on if it was not before; `None` when there are more texts
     /// than ids.
     pub fn intern(&mut self, text: &[u8]) -> Option<TextId> {
+        if let Some(last) = self.last
+            && self.get(last).0 == text
+        {
+            return Some(last);
+        }
+        self.last = self.find_or_keep(text);
+        self.last
+    }
+
+    fn find_or_keep(&mut self, text: &[u8]) -> Option<TextId> {
         if (self.ends.len() + 1) * 4 > self.slots.len() * 3 {
             self.grow();
         }
-        let slot = self.slot_of(text);
-        if let Some(known) = self.slots.get(slot).copied().flatten() {
-            return Some(known);
+        let hash = self.hash_of(text);
+        let index = self.slot_of(text, hash);
+        let known = self.slots.get(index).and_then(|slot| slot.text);
+        if known.is_some() {
+            return known;
         }
         let id = TextId::from_index(self.ends.len())?;
         self.bytes.extend_from_slice(text);
         self.ends.push(self.bytes.len());
-        if let Some(free) = self.slots.get_mut(slot) {
-            *free = Some(id);
+        if let Some(free) = self.slots.get_mut(index) {
+            *free = Slot {
+                text: Some(id),
+                hash,
+            };
         }
         Some(id)
     }
@@ -44,7 +70,8 @@ impl Texts {
     /// The id of a text that is kept; `None` for any other.
     #[must_use]
     pub fn find(&self, text: &[u8]) -> Option<TextId> {
-        self.slots.get(self.slot_of(text)).copied().flatten()
+        let index = self.slot_of(text, self.hash_of(text));
+        self.slots.get(index)?.text
     }
 
     /// The text of an id; the empty text for an id of another arena.
@@ -76,40 +103,46 @@ impl Texts {
     pub const fn heap_bytes(&self) -> usize {
         self.bytes.capacity()
             + self.ends.capacity() * size_of::<usize>()
-            + self.slots.capacity() * size_of::<Option<TextId>>()
+            + self.slots.capacity() * size_of::<Slot>()
+    }
+
+    fn hash_of(&self, text: &[u8]) -> u32 {
+        let mut hasher = self.seed.build_hasher();
+        hasher.write(text);
+        // Shifted, so that it fits.
+        u32::try_from(hasher.finish() >> 32).unwrap_or_default()
     }
 
     /// The slot that holds a text, or the free one where it belongs.
-    fn slot_of(&self, text: &[u8]) -> usize {
+    fn slot_of(&self, text: &[u8], hash: u32) -> usize {
         let Some(mask) = self.slots.len().checked_sub(1) else {
             return 0;
         };
-        let mut slot = self.home_of(text, mask);
-        while let Some(Some(id)) = self.slots.get(slot) {
-            if self.get(*id).0 == text {
+        let mut index = hash as usize & mask;
+        while let Some(Slot {
+            text: Some(id),
+            hash: other,
+        }) = self.slots.get(index)
+        {
+            if *other == hash && self.get(*id).0 == text {
                 break;
             }
-            slot = (slot + 1) & mask;
+            index = (index + 1) & mask;
         }
-        slot
-    }
-
-    fn home_of(&self, text: &[u8], mask: usize) -> usize {
-        // The mask keeps the value below the table's length, which is a usize.
-        usize::try_from(self.seed.hash_one(text) & mask as u64).unwrap_or_default()
+        index
     }
 
     fn grow(&mut self) {
         let len = (self.slots.len() * 2).max(64);
         let mask = len - 1;
-        let mut slots = vec![None; len];
-        for id in (0..self.ends.len()).filter_map(TextId::from_index) {
-            let mut slot = self.home_of(self.get(id).0, mask);
-            while slots.get(slot).is_some_and(Option::is_some) {
-                slot = (slot + 1) & mask;
+        let mut slots = vec![Slot::default(); len];
+        for old in self.slots.iter().filter(|slot| slot.text.is_some()) {
+            let mut index = old.hash as usize & mask;
+            while slots.get(index).is_some_and(|slot| slot.text.is_some()) {
+                index = (index + 1) & mask;
             }
-            if let Some(free) = slots.get_mut(slot) {
-                *free = Some(id);
+            if let Some(free) = slots.get_mut(index) {
+                *free = *old;
             }
         }
         self.slots = slots;

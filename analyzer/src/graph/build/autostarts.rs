@@ -1,7 +1,5 @@
 //! What runs by itself: which process was started because of what stands in which file.
 
-use std::collections::HashMap;
-
 use saigen_schemas::event::{Args, AutostartKind, StateAutostart};
 
 use crate::graph::build::files::{Content, Identity};
@@ -9,7 +7,7 @@ use crate::graph::build::{GraphBuilder, Says, Scene};
 use crate::graph::places::file_name;
 use crate::graph::store::FileId;
 use crate::graph::{Ground, NodeId, Verb};
-use crate::replay::{HostId, ProcessFacts, TextId, UnitId};
+use crate::replay::{HostId, ProcessFacts, Table, TextId, UnitId};
 
 /// Most files of one kind and host that are remembered as changed: the latest ones.
 const CHANGED_MAX: usize = 64;
@@ -27,12 +25,12 @@ const TELLING_NAME: usize = 4;
 /// says that they start, and what was seen to be started.
 #[derive(Default)]
 pub(super) struct Autostarts {
-    changed: HashMap<(HostId, AutostartKind), Vec<Changed>>,
+    changed: Table<(HostId, AutostartKind), Vec<Changed>>,
     /// Commands of the snapshot.
-    commands: HashMap<(HostId, AutostartKind), Vec<(FileId, TextId)>>,
+    commands: Table<(HostId, AutostartKind), Vec<(FileId, TextId)>>,
     /// Why each command runs, as it was decided when it first ran: what ran before a file was
     /// changed does not run because of that change.
-    ran: HashMap<(HostId, AutostartKind, TextId), Option<Cause>>,
+    ran: Table<(HostId, AutostartKind, TextId), Option<Cause>>,
 }
 
 /// A file that was changed.

@@ -1,14 +1,12 @@
 //! Files: which node a path means at a moment, through renames, links, deletion and reuse.
 
-use std::collections::HashMap;
-
 use saigen_schemas::event::{Hash32, Near, Text};
 
 use crate::graph::build::{GraphBuilder, Says, Scene};
 use crate::graph::places::autostart_place;
 use crate::graph::store::{AliasId, AliasRow, File, FileId};
 use crate::graph::{FileForm, Ground, NodeId, NodeKind, Verb};
-use crate::replay::{HostId, TextId};
+use crate::replay::{HostId, Table, TextId};
 
 /// A record about a file that comes this soon after its deletion, and does not say which inode,
 /// is about the deleted file: it was still open.
@@ -55,8 +53,8 @@ pub(super) struct Content {
 /// Which file a path or an inode leads to now.
 #[derive(Default)]
 pub(super) struct FileIndex {
-    by_path: HashMap<(HostId, TextId), PathState>,
-    by_inode: HashMap<(HostId, u64, u64), FileId>,
+    by_path: Table<(HostId, TextId), PathState>,
+    by_inode: Table<(HostId, u64, u64), FileId>,
 }
 
 #[derive(Clone, Copy)]
@@ -173,8 +171,9 @@ impl GraphBuilder {
     /// A name of a file was removed; with its last name the file is gone.
     pub(super) fn delete(&mut self, scene: &Scene<'_>, identity: Identity<'_>) -> Option<FileId> {
         let file = self.file(scene, identity)?;
-        let path = identity.path.and_then(|path| self.texts.find(path.0))?;
-        self.unlead(scene, path, file);
+        if let Some(path) = identity.path.and_then(|path| self.texts.find(path.0)) {
+            self.unlead(scene, path, file);
+        }
         Some(file)
     }
 

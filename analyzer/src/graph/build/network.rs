@@ -1,6 +1,6 @@
 //! Flows: places of the network, and the two ends of one connection.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use saigen_schemas::event::{
@@ -12,7 +12,7 @@ use crate::graph::build::{GraphBuilder, Says, Scene};
 use crate::graph::store::{Endpoint, EndpointKey};
 use crate::graph::{Ground, NodeId, NodeKind, Verb};
 use crate::reference::EventRef;
-use crate::replay::{HostId, TextId};
+use crate::replay::{HostId, Table, TextId};
 
 /// The two ends of one flow are seen within this time of each other, clocks of two hosts apart
 /// included (seen: 40 s). Ports are reused later than that.
@@ -60,13 +60,13 @@ enum Side {
 /// Flows whose ends may still be seen, listeners, and names of addresses.
 #[derive(Default)]
 pub(super) struct Network {
-    endpoints: HashMap<EndpointKey, NodeId>,
-    flows: HashMap<FlowKey, Ends>,
+    endpoints: Table<EndpointKey, NodeId>,
+    flows: Table<FlowKey, Ends>,
     /// Flows in the order of first sight, to forget the oldest.
     order: VecDeque<FlowKey>,
-    listeners: HashMap<EndpointKey, NodeId>,
-    names: HashMap<TextId, NodeId>,
-    resolved: HashMap<(HostId, IpAddr), (NodeId, TextId)>,
+    listeners: Table<EndpointKey, NodeId>,
+    names: Table<TextId, NodeId>,
+    resolved: Table<(HostId, IpAddr), (NodeId, TextId)>,
 }
 
 /// Whether an address is a host's own, so that it means another place on each host.

@@ -69,10 +69,12 @@ impl GraphBuilder {
             return;
         };
         if row.verb == Verb::Forked {
-            self.known.remove(&(row.from, row.to, row.verb, row.ground));
+            // Where the edge stands in the table it must be found under its new verb.
+            let (from, to, ground) = (row.from, row.to, row.ground);
+            if self.known.remove(&(from, to, row.verb, ground)).is_some() {
+                self.known.insert((from, to, Verb::Started, ground), edge);
+            }
             row.verb = Verb::Started;
-            self.known
-                .insert((row.from, row.to, row.verb, row.ground), edge);
         }
         row.last_us = row.last_us.max(scene.at_us);
         row.last = scene.event;

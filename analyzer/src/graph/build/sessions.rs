@@ -1,7 +1,5 @@
 //! Sessions, accounts, and changes of identity.
 
-use std::collections::HashMap;
-
 use saigen_schemas::event::{
     CredentialsChanged, FailedLogon, Logoff, Logon, Outcome, PrivilegeSwitch, StateAccount, Text,
 };
@@ -9,7 +7,7 @@ use saigen_schemas::event::{
 use crate::graph::build::{GraphBuilder, Says, Scene};
 use crate::graph::store::{Account, Session};
 use crate::graph::{Ground, NodeId, NodeKind, Verb};
-use crate::replay::{HostId, TextId, UnitId};
+use crate::replay::{HostId, Table, TextId, UnitId};
 
 /// In place of a session id or a user id: there is none.
 const UNSET: u32 = u32::MAX;
@@ -17,10 +15,10 @@ const UNSET: u32 = u32::MAX;
 /// Accounts by user id and by name.
 #[derive(Default)]
 pub(super) struct Accounts {
-    by_uid: HashMap<(HostId, u32), NodeId>,
-    by_name: HashMap<(HostId, TextId), NodeId>,
+    by_uid: Table<(HostId, u32), NodeId>,
+    by_name: Table<(HostId, TextId), NodeId>,
     /// Homes by user id.
-    pub(super) homes: HashMap<(HostId, u32), TextId>,
+    pub(super) homes: Table<(HostId, u32), TextId>,
 }
 
 impl GraphBuilder {

@@ -330,7 +330,12 @@ impl Backward<'_, '_> {
         if head != hub {
             self.trace.carriers.entry(head).or_insert(hub);
         }
-        let request = self.requests.behind(self.world, hub, us);
+        let started = self
+            .world
+            .process(visit.below)
+            .filter(|below| below.start_us == us);
+        let done_us = started.and_then(|below| below.end_us);
+        let request = self.requests.behind(self.world, hub, us, done_us);
         let kind = match (self.world.station(hub), request) {
             (Station::Service, Some(_)) => EndKind::Request,
             (Station::Service, None) => EndKind::UnseenRequest,

@@ -123,8 +123,9 @@ impl Material<'_, '_> {
         let Boundary::Hub(hub, Station::Service) = activity.top.boundary else {
             return None;
         };
-        let start = self.world.process(activity.top.root)?.start_us;
-        let request = self.requests.behind(self.world, hub, start)?;
+        let request = self
+            .requests
+            .behind_process(self.world, hub, activity.top.root)?;
         Some((hub, request.server, request.ip))
     }
 

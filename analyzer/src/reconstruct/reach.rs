@@ -102,7 +102,7 @@ impl Spread<'_, '_> {
             if malicious || !matches!(world.station(hub), Station::Service | Station::Login) {
                 continue;
             }
-            match requests.behind(world, hub, start) {
+            match requests.behind_process(world, hub, process) {
                 Some(request) => found.push((process, request)),
                 None => unseen.push((hub, start)),
             }
@@ -180,7 +180,7 @@ impl Spread<'_, '_> {
             {
                 continue;
             }
-            let Some(request) = requests.behind(world, child.hub, child.start_us) else {
+            let Some(request) = requests.behind_process(world, child.hub, child.process) else {
                 continue;
             };
             let Some(remote) = self.intruders_address(world, requests, &request) else {
@@ -219,7 +219,7 @@ impl Spread<'_, '_> {
             {
                 continue;
             }
-            let request = requests.behind(world, child.hub, child.start_us);
+            let request = requests.behind_process(world, child.hub, child.process);
             let by_address = request.and_then(|request| {
                 let remote = self.intruders_address(world, requests, &request)?;
                 let events = vec![request.seen, remote.event];
@@ -263,7 +263,9 @@ impl Spread<'_, '_> {
                     process.host == session.host && process.uid == session.uid
                 })
                 && same_client(
-                    requests.behind(world, other.hub, other.start_us).as_ref(),
+                    requests
+                        .behind_process(world, other.hub, other.process)
+                        .as_ref(),
                     request,
                 )
         });

@@ -20,6 +20,12 @@ const SERVED_WITHIN_US: i64 = 10 * 60 * 1_000_000;
 /// The most copies of a server that are climbed to the one that took the connection.
 const WORKERS_MAX: usize = 8;
 
+/// Records of two sources about one moment may be this far apart.
+const CLOCKS_APART_US: i64 = 2_000;
+
+/// The most connections that are looked at for one that was open.
+const OPEN_MAX: usize = 256;
+
 /// A server with fewer connections than this says nothing about who its usual clients are.
 const FEW_CONNECTIONS: usize = 20;
 
@@ -34,6 +40,7 @@ struct Taken {
     ip: IpAddr,
     port: Option<u16>,
     local_port: Option<u16>,
+    closed_us: Option<i64>,
 }
 
 /// Collects the connections that processes took, event by event, beside the graph.
@@ -64,6 +71,7 @@ impl Connections {
                 ip: ip.to_canonical(),
                 port: accepted.remote_port,
                 local_port: accepted.local_port,
+                closed_us: None,
             });
         } else if let Kind::NetworkClosed(closed) = &event.kind {
             self.close(event.time.wall_us, closed);
@@ -82,8 +90,9 @@ impl Connections {
             return;
         };
         let lasted = closed.run_us.and_then(|run| i64::try_from(run).ok());
-        if let Some((taken, lasted)) = self.taken.get_mut(index).zip(lasted) {
-            taken.us = taken.us.max(us.saturating_sub(lasted));
+        if let Some(taken) = self.taken.get_mut(index) {
+            taken.closed_us = Some(us);
+            taken.us = lasted.map_or(taken.us, |lasted| taken.us.max(us.saturating_sub(lasted)));
         }
     }
 }
@@ -134,20 +143,35 @@ impl Requests {
         self.taken.get(&process).map_or(&[], Vec::as_slice)
     }
 
-    /// The connection that led to what hangs below a server: the last one that it had taken
-    /// before it started the process, or before it made the worker that did.
+    /// The connection that led to a process below a server.
+    pub(super) fn behind_process(
+        &self,
+        world: &World<'_>,
+        server: NodeId,
+        process: NodeId,
+    ) -> Option<Request> {
+        let facts = world.process(process)?;
+        self.behind(world, server, facts.start_us, facts.end_us)
+    }
+
+    /// The connection that led to what a server did from one moment to another: of those that
+    /// were open then, and still when it was done, the last one that it had taken; where a worker
+    /// was made for a connection, that one.
     pub(super) fn behind(
         &self,
         world: &World<'_>,
         server: NodeId,
-        started_us: i64,
+        from_us: i64,
+        to_us: Option<i64>,
     ) -> Option<Request> {
-        let (mut at, mut until_us, mut alone) = (server, started_us, false);
+        let (mut at, mut until_us, mut alone) = (server, from_us, false);
         for _ in 0..WORKERS_MAX {
             let list = self.of(at);
             let cut = list.partition_point(|one| one.us <= until_us);
-            if let Some(one) = cut.checked_sub(1).and_then(|last| list.get(last)) {
-                let before_us = started_us.saturating_sub(one.us);
+            let before = list.get(..cut).unwrap_or_default();
+            let done_us = to_us.filter(|_| !alone);
+            if let Some(one) = served(before, until_us, done_us).or(before.last()) {
+                let before_us = from_us.saturating_sub(one.us);
                 let request = Request {
                     server: at,
                     us: one.us,
@@ -181,5 +205,56 @@ impl Requests {
         let list = self.of(request.server);
         let same = list.iter().filter(|one| one.ip == request.ip).count();
         (same, list.len() - same)
+    }
+}
+
+/// Of the connections taken before a moment the last that was open then, and at another moment
+/// when what was done for it was done: the answer goes out after that. Without the second moment,
+/// the last that was open.
+fn served(before: &[Taken], at_us: i64, done_us: Option<i64>) -> Option<&Taken> {
+    let open_at = |one: &Taken, us: i64| {
+        one.closed_us
+            .is_none_or(|closed| closed + CLOCKS_APART_US >= us)
+    };
+    let recent = || {
+        before
+            .iter()
+            .rev()
+            .take(OPEN_MAX)
+            .filter(|one| open_at(one, at_us))
+    };
+    recent()
+        .find(|one| open_at(one, done_us.unwrap_or(at_us)))
+        .or_else(|| recent().next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::SourceId;
+
+    fn taken(us: i64, last: u8, closed_us: Option<i64>) -> Taken {
+        Taken {
+            us,
+            seen: EventRef::frame(SourceId(1), 1, u32::from(last)),
+            ip: IpAddr::from([192, 0, 2, last]),
+            port: None,
+            local_port: None,
+            closed_us,
+        }
+    }
+
+    #[test]
+    fn of_two_open_connections_the_one_that_waits_for_the_answer_was_served() {
+        let list = [
+            taken(0, 1, Some(5_000)),
+            taken(10_000, 2, Some(60_000)),
+            taken(10_100, 3, Some(14_000)),
+        ];
+        let ip = |at, done| served(&list, at, done).map(|one| one.ip.to_string());
+        assert_eq!(ip(11_000, Some(55_000)).as_deref(), Some("192.0.2.2"));
+        assert_eq!(ip(11_000, Some(12_000)).as_deref(), Some("192.0.2.3"));
+        assert_eq!(ip(11_000, None).as_deref(), Some("192.0.2.3"));
+        assert_eq!(ip(90_000, None), None);
     }
 }

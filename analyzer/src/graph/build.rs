@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use saigen_schemas::event::{Event, Kind};
 
 use crate::graph::query::Adjacency;
-use crate::graph::store::{EdgeRow, NO_BYTES, NodeRow, Store, Touch};
+use crate::graph::store::{EdgeRow, NodeRow, Store, Touch};
 use crate::graph::{EdgeId, Graph, Ground, ModuleForm, NodeId, NodeKind, PersistenceKind, Verb};
 use crate::reference::EventRef;
 use crate::replay::{Applied, HostId, MachineId, Replay, Table, TextId, Texts, UnitId};
@@ -59,7 +59,6 @@ pub struct GraphBuilder {
     accounts: Accounts,
     autostarts: Autostarts,
     things: Things,
-    host_nodes: Vec<NodeId>,
     /// Reused for paths that are put together.
     scratch: Vec<u8>,
 }
@@ -77,6 +76,7 @@ struct Chain {
 /// Nodes of things that their names tell apart.
 #[derive(Default)]
 struct Things {
+    hosts: Table<HostId, NodeId>,
     modules: Table<(HostId, ModuleForm, TextId), NodeId>,
     persistence: Table<(HostId, PersistenceKind, TextId), NodeId>,
     named: Table<(HostId, NodeKind, TextId), NodeId>,
@@ -127,8 +127,9 @@ impl GraphBuilder {
         self.take_life(&scene, event);
         self.take_deed(&scene, &event.kind);
         if self.touches.len() == before && actor.is_some() {
+            let event = self.store.refs.pack(reference);
             self.touches.push(Touch {
-                event: reference,
+                event,
                 edge: None,
                 actor,
             });
@@ -140,10 +141,12 @@ impl GraphBuilder {
     pub fn finish(mut self, replay: Replay) -> Graph {
         (self.known, self.chains, self.next_in_chain) = Default::default();
         self.touches.sort_unstable();
-        let nodes = self.store.nodes.len();
-        let edges = &self.store.edges;
-        let outgoing = Adjacency::new(nodes, edges, |row| row.from, |row| row.last_us);
-        let incoming = Adjacency::new(nodes, edges, |row| row.to, |row| row.first_us);
+        self.touches.shrink_to_fit();
+        self.store.edges.shrink_to_fit();
+        self.store.more.shrink_to_fit();
+        let store = &self.store;
+        let outgoing = Adjacency::new(store, |row| row.from, |row| store.last_us(row));
+        let incoming = Adjacency::new(store, |row| row.to, |row| row.first_us);
         Graph {
             processes: replay.into_processes(),
             texts: self.texts,
@@ -307,22 +310,18 @@ impl GraphBuilder {
         }
         let id = match self.known_edge(from, to, says) {
             Some(id) => {
-                if let Some(row) = self.store.edges.get_mut(id.index()) {
-                    row.prolong(at_us, scene.event);
-                }
+                self.store.prolong(id, at_us, scene.event);
                 id
             }
             None => {
                 let id = EdgeId::from_index(self.store.edges.len())?;
+                let first = self.store.refs.pack(scene.event);
                 self.store.edges.push(EdgeRow {
                     first_us: at_us,
-                    last_us: at_us,
-                    first: scene.event,
-                    last: scene.event,
-                    bytes: NO_BYTES,
+                    first,
                     from,
                     to,
-                    count: 1,
+                    more: None,
                     verb: says.verb,
                     ground: says.ground,
                 });
@@ -371,45 +370,11 @@ impl GraphBuilder {
     }
 
     fn touch(&mut self, scene: &Scene<'_>, edge: EdgeId) {
+        let event = self.store.refs.pack(scene.event);
         self.touches.push(Touch {
-            event: scene.event,
+            event,
             edge: Some(edge),
             actor: scene.actor,
         });
-    }
-}
-
-impl EdgeRow {
-    /// It also happened at a moment, by an event that is part of what is counted already.
-    fn cover(&mut self, at_us: i64, event: EventRef) {
-        if at_us < self.first_us {
-            self.first_us = at_us;
-            self.first = event;
-        }
-        if at_us > self.last_us {
-            self.last_us = at_us;
-            self.last = event;
-        }
-    }
-
-    fn add_bytes(&mut self, bytes: u64) {
-        let before = if self.bytes == NO_BYTES {
-            0
-        } else {
-            self.bytes
-        };
-        self.bytes = before.saturating_add(bytes).min(NO_BYTES - 1);
-    }
-
-    /// The same happened again.
-    fn prolong(&mut self, at_us: i64, event: EventRef) {
-        self.count = self.count.saturating_add(1);
-        if at_us < self.first_us {
-            self.first_us = at_us;
-            self.first = event;
-        } else if at_us >= self.last_us {
-            self.last_us = at_us;
-            self.last = event;
-        }
     }
 }

@@ -18,6 +18,7 @@ mod edge;
 mod node;
 mod places;
 mod query;
+mod refs;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use saigen_schemas::event::{Args, Text};
 
-use crate::graph::store::{EdgeRow, NO_BYTES, NodeRow, Store, Touch};
+use crate::graph::store::{EdgeRow, MoreRow, NO_BYTES, NodeRow, Store, Touch};
 use crate::graph::{
     AccountNode, Alias, Edge, EdgeId, EndpointNode, Exit, FileNode, HostNode, ModuleNode, NameNode,
     Node, NodeId, NodeKind, PersistenceNode, PipeNode, ProcessNode, RegistryNode, SessionNode,
@@ -72,12 +72,12 @@ pub(super) struct Adjacency {
 impl Adjacency {
     /// Sorts edges by the node that `end` picks, and those of one node by `time`, then number.
     pub(super) fn new(
-        nodes: usize,
-        rows: &[EdgeRow],
+        store: &Store,
         end: impl Fn(&EdgeRow) -> NodeId,
         time: impl Fn(&EdgeRow) -> i64,
     ) -> Self {
-        let mut starts = vec![0_u32; nodes + 1];
+        let rows = &store.edges;
+        let mut starts = vec![0_u32; store.nodes.len() + 1];
         for row in rows {
             if let Some(count) = starts.get_mut(end(row).index() + 1) {
                 *count += 1;
@@ -139,7 +139,8 @@ impl Graph {
     #[must_use]
     pub fn memory(&self) -> Memory {
         Memory {
-            edges: self.store.edges.capacity() * size_of::<EdgeRow>(),
+            edges: self.store.edges.capacity() * size_of::<EdgeRow>()
+                + self.store.more.capacity() * size_of::<MoreRow>(),
             adjacency: self.outgoing.heap_bytes() + self.incoming.heap_bytes(),
             events: self.touches.capacity() * size_of::<Touch>(),
             nodes: self.store.node_bytes(),
@@ -164,6 +165,8 @@ impl Graph {
     #[must_use]
     pub fn edge(&self, id: EdgeId) -> Option<Edge> {
         let row = self.store.edges.get(id.index())?;
+        let more = row.more.and_then(|more| self.store.more.get(more.index()));
+        let first = self.store.refs.unpack(row.first)?;
         Some(Edge {
             id,
             from: row.from,
@@ -171,11 +174,13 @@ impl Graph {
             verb: row.verb,
             ground: row.ground,
             first_us: row.first_us,
-            last_us: row.last_us,
-            count: row.count,
-            bytes: (row.bytes != NO_BYTES).then_some(row.bytes),
-            first: row.first,
-            last: row.last,
+            last_us: more.map_or(row.first_us, |more| more.last_us),
+            count: more.map_or(1, |more| more.count),
+            bytes: more
+                .map(|more| more.bytes)
+                .filter(|&bytes| bytes != NO_BYTES),
+            first,
+            last: more.map_or(Some(first), |more| self.store.refs.unpack(more.last))?,
         })
     }
 
@@ -345,7 +350,7 @@ impl Graph {
             self.store
                 .edges
                 .get(id.index())
-                .is_some_and(|row| row.last_us < from_us)
+                .is_some_and(|row| self.store.last_us(row) < from_us)
         });
         let late = list.get(cut..).unwrap_or_default();
         late.iter().filter_map(|&id| self.edge(id))
@@ -375,11 +380,13 @@ impl Graph {
     }
 
     fn touches_at(&self, event: EventRef) -> impl Iterator<Item = &Touch> {
-        let from = self.touches.partition_point(|touch| touch.event < event);
-        self.touches
-            .iter()
-            .skip(from)
-            .take_while(move |touch| touch.event == event)
+        let packed = self.store.refs.find(event);
+        let from = self
+            .touches
+            .partition_point(|touch| packed.is_none_or(|packed| touch.event < packed));
+        let late = self.touches.get(from..).unwrap_or_default();
+        late.iter()
+            .take_while(move |touch| Some(touch.event) == packed)
     }
 
     /// The session that a process belongs to.

@@ -409,9 +409,9 @@ impl GraphBuilder {
             ground: Ground::SameFlow,
         };
         let edge = self.link(scene, client.node, server.node, says);
-        if let Some(row) = edge.and_then(|edge| self.store.edges.get_mut(edge.index())) {
-            row.cover(client.at_us, client.event);
-            row.cover(server.at_us, server.event);
+        if let Some(edge) = edge {
+            self.store.cover(edge, client.at_us, client.event);
+            self.store.cover(edge, server.at_us, server.event);
         }
     }
 
@@ -460,9 +460,8 @@ impl GraphBuilder {
         (says, bytes): (Says, u64),
     ) {
         let edge = self.link_at(scene, scene.at_us, ends, says);
-        if let Some(row) = edge.and_then(|edge| self.store.edges.get_mut(edge.index())) {
-            row.first_us = row.first_us.min(since_us);
-            row.add_bytes(bytes);
+        if let Some(edge) = edge {
+            self.store.carry(edge, since_us, bytes);
         }
     }
 }

@@ -76,8 +76,7 @@ impl GraphBuilder {
             }
             row.verb = Verb::Started;
         }
-        row.last_us = row.last_us.max(scene.at_us);
-        row.last = scene.event;
+        self.store.cover(edge, scene.at_us, scene.event);
         self.touch(scene, edge);
     }
 

@@ -225,18 +225,13 @@ impl GraphBuilder {
     /// The actor changes its host: a mount, a cleared log.
     pub(super) fn changes_host(&mut self, scene: &Scene<'_>) {
         let host = scene.applied.host;
-        let known = self.store.hosts.iter().position(|&known| known == host);
-        let node = match known {
-            Some(row) => self.host_nodes.get(row).copied(),
-            None => {
-                let node = self.add_node(NodeKind::Host, self.store.hosts.len());
-                if let Some(node) = node {
-                    self.store.hosts.push(host);
-                    self.host_nodes.push(node);
-                }
-                node
-            }
-        };
+        let known = self.things.hosts.get(&host).copied();
+        let node = known.or_else(|| {
+            let node = self.add_node(NodeKind::Host, self.store.hosts.len())?;
+            self.store.hosts.push(host);
+            self.things.hosts.insert(host, node);
+            Some(node)
+        });
         self.acts_on(scene, Verb::Changed, node);
     }
 

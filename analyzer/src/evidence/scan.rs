@@ -23,6 +23,9 @@ const SEARCH_STEP: usize = 1 << 16;
 /// Bytes by which a beginning of a frame is known: magic, length, signature.
 const SIGNED_BYTES: usize = 12;
 
+/// What a recorder calls the count of process starts.
+const STARTS: &[u8] = b"process.start";
+
 /// What stands in a segment.
 #[derive(Debug)]
 pub(super) enum Scanned {
@@ -335,7 +338,9 @@ impl EventFacts {
             let name = loss.name.map(|name| name.lossy().into_owned());
             let lost = loss.count.unwrap_or(1);
             self.losses.push((name.unwrap_or_default(), lost));
-        } else if let Kind::RecordCompleteness(counts) = kind {
+        } else if let Kind::RecordCompleteness(counts) = kind
+            && counts.what.is_some_and(|what| what.0 == STARTS)
+        {
             let counted = [counts.audit, counts.perf, counts.connector];
             let (before, recorded, whole) = self.completeness.unwrap_or_default();
             self.completeness = Some((

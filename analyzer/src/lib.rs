@@ -9,6 +9,7 @@ pub mod cli;
 pub mod detect;
 pub mod evidence;
 pub mod graph;
+pub mod import;
 pub mod pipeline;
 pub mod reconstruct;
 pub mod reference;

@@ -1,0 +1,9 @@
+//! Evidence that others recorded: what it is, and its events. Part of the evidence wing: it turns
+//! bytes into facts, and never concludes.
+//!
+//! A reader of one format is two functions: `read` tells a [`Sink`] all that the bytes of an
+//! [`Input`] hold, and `record_at` gives the bytes of one record again.
+
+mod sink;
+
+pub use sink::{At, Finding, ImportError, Input, NO_TIME_US, Sink, Skipped};

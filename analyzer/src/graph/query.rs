@@ -310,6 +310,20 @@ impl Graph {
         })
     }
 
+    /// The path by which a file went at a moment: the latest name that it had got by then, or
+    /// else its first. `None` for any other node.
+    #[must_use]
+    pub fn path_at(&self, id: NodeId, at_us: i64) -> Option<Text<'_>> {
+        let mut first = None;
+        for alias in self.aliases(id) {
+            if alias.from_us <= at_us {
+                return Some(alias.path);
+            }
+            first = Some(alias.path);
+        }
+        first
+    }
+
     /// The name of a host.
     #[must_use]
     pub fn host_name(&self, host: HostId) -> Text<'_> {

@@ -223,6 +223,24 @@ fn records_out_of_order_by_a_moment_are_put_right() {
 }
 
 #[test]
+fn what_a_fork_did_before_its_own_record_is_still_its_own() {
+    let mut tale = Tale::on("web", 1);
+    tale.start(1, 10, "/usr/sbin/sshd", "sshd\0");
+    tale.wrote(11, "/var/log/auth.log", None);
+    tale.fork(10, 11);
+    let graph = tale.graph();
+    let child = process(&graph, 11);
+    assert_eq!(image(&graph, child), "/usr/sbin/sshd");
+    assert_eq!(graph.process(child).unwrap().recorded, Recorded::Forked);
+    let forked = [(Verb::Forked, Ground::Recorded)];
+    assert_eq!(verbs(&graph, process(&graph, 10), child), forked);
+    assert_eq!(
+        verbs(&graph, child, files(&graph, "/var/log/auth.log")[0]).len(),
+        1
+    );
+}
+
+#[test]
 fn re_parenting_does_not_change_who_created_a_process() {
     let mut tale = Tale::on("web", 1);
     tale.start(1, 10, "/bin/sh", "sh\0");
@@ -391,6 +409,18 @@ fn a_script_and_the_files_that_arguments_name_lead_to_the_process() {
         "curl\0-T\0/tmp/loot.tgz\0-o\0/tmp/x.sh\0",
     );
     tale.start(1, 13, "/bin/rm", "rm\0/tmp/loot.tgz\0");
+    tale.start(
+        1,
+        14,
+        "/usr/bin/perl",
+        "perl\0-e\0open($f,'</tmp/loot.tgz')\0",
+    );
+    tale.start(
+        1,
+        15,
+        "/usr/bin/perl",
+        "perl\0-e\0open($f,'>/tmp/loot.tgz')\0",
+    );
     let graph = tale.graph();
     let (script, loot) = (
         files(&graph, "/tmp/x.sh")[0],

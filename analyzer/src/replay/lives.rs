@@ -74,6 +74,12 @@ impl Processes {
             // A late record, or a second source's: the process is known already.
             let set = parent.map(|parent| self.set_parent(process, parent));
             let first = self.process(process)?.first_unit;
+            if let Some(parent) = parent
+                && set == Some(ParentSet::Set)
+                && self.unit(first)?.program == Program::Unknown
+            {
+                self.copy_parent(first, parent);
+            }
             if let Some(unit) = self.unit_mut(first) {
                 unit.start_us = unit.start_us.min(moment.wall_us);
                 unit.start_ref.get_or_insert(moment.event);
@@ -125,9 +131,9 @@ impl Processes {
                 start_us: unit.start_us,
                 start_ref: unit.start_ref,
                 program: Program::Copied,
-                acts: 0,
-                files: 0,
-                flows: 0,
+                acts: unit.acts,
+                files: unit.files,
+                flows: unit.flows,
                 ..from
             };
         }

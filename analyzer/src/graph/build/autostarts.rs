@@ -2,6 +2,7 @@
 
 use saigen_schemas::event::{Args, AutostartKind, StateAutostart};
 
+use crate::graph::build::arguments::is_path_byte;
 use crate::graph::build::files::{Content, Identity};
 use crate::graph::build::{GraphBuilder, Says, Scene};
 use crate::graph::places::file_name;
@@ -123,11 +124,6 @@ fn stem(name: &[u8]) -> &[u8] {
     name.split(|&byte| byte == b'.' || byte == b'@')
         .next()
         .unwrap_or(name)
-}
-
-/// Whether a byte may stand in a path of a command line, unquoted.
-fn is_path_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-' | b'+' | b'@' | b'~')
 }
 
 impl GraphBuilder {

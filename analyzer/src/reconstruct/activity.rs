@@ -116,6 +116,17 @@ pub(super) fn names_program(text: &str, name: &str) -> bool {
     })
 }
 
+/// Whether a command text holds a path, whole: not as the beginning of a longer one.
+pub(super) fn names_path(text: &str, path: &str) -> bool {
+    let goes_on = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
+    !path.is_empty()
+        && text.match_indices(path).any(|(at, _)| {
+            let before = text[..at].chars().next_back();
+            let after = text[at + path.len()..].chars().next();
+            !before.is_some_and(goes_on) && !after.is_some_and(goes_on)
+        })
+}
+
 /// Whether an activity is a person's own work: a login session with a terminal, or a desktop.
 pub(super) fn is_persons_session(world: &World<'_>, top: Top) -> bool {
     match top.boundary {

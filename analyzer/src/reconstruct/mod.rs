@@ -251,10 +251,12 @@ fn scope(
         };
         scope.push(fact(text.to_owned()));
     } else {
-        scope.push(fact(format!(
-            "{} incidents hold {inside} processes.",
-            told.len()
-        )));
+        let incidents = if told.len() == 1 {
+            "1 incident holds".to_owned()
+        } else {
+            format!("{} incidents hold", told.len())
+        };
+        scope.push(fact(format!("{incidents} {inside} processes.")));
     }
     scope
 }

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use saigen_schemas::report::Grade;
 
 use crate::graph::{Edge, NodeId, Verb};
-use crate::reconstruct::activity::{Boundary, names_program, top_of};
+use crate::reconstruct::activity::{Boundary, names_path, top_of};
 use crate::reconstruct::knowledge::Role;
 use crate::reconstruct::malice::{Ground, Made, Remote, Taken as TakenOver, Why};
 use crate::reconstruct::notes::Reason;
@@ -311,7 +311,7 @@ impl Spread<'_, '_> {
                     .taints
                     .get(thing)
                     .is_some_and(|taint| taint.us <= child.start_us);
-                early && names_program(&told, path)
+                early && names_path(&told, path)
             });
             let Some((_, thing)) = named else { continue };
             let Some(taint) = self.malice.taints.get(thing).copied() else {

@@ -93,11 +93,11 @@ impl Deed {
             Verb::Listened => Self::Listens,
             Verb::Resolved => Self::Resolves,
             Verb::Traced | Verb::Injected | Verb::MemoryRead | Verb::Opened => Self::Touches,
-            Verb::SwitchedTo | Verb::FailedLogon | Verb::LoggedOn => Self::Switches,
+            Verb::SwitchedTo | Verb::FailedLogon => Self::Switches,
             Verb::Configured => Self::Configures,
             Verb::Loaded | Verb::Changed => Self::ChangesSystem,
             Verb::Refused => Self::Tries,
-            Verb::Mapped | Verb::Executed | Verb::Triggered => return None,
+            Verb::Mapped | Verb::Executed | Verb::Triggered | Verb::LoggedOn => return None,
         })
     }
 }

@@ -6,6 +6,7 @@ use saigen_schemas::report::{Moment, Process, Role, text_from_bytes};
 
 use crate::graph::{NodeId, ProcessNode};
 use crate::reconstruct::groups::Group;
+use crate::reconstruct::knowledge::Role::Interpreter;
 use crate::reconstruct::knowledge::base_name;
 use crate::reconstruct::malice::{Ground, Taken, Why};
 use crate::reconstruct::seeds::Seed;
@@ -107,7 +108,11 @@ impl<'w, 'g> Cast<'w, 'g> {
             return "a process".to_owned();
         };
         let user = user_of(&facts).map_or_else(String::new, |user| format!(", {user}"));
-        format!("{} (pid {}{user})", program(&facts), facts.key.pid)
+        format!(
+            "{} (pid {}{user})",
+            self.program(process, &facts),
+            facts.key.pid
+        )
     }
 
     /// A process in a sentence that names its account already: `sh (pid 42)`.
@@ -115,7 +120,25 @@ impl<'w, 'g> Cast<'w, 'g> {
         let facts = self.world.process(process);
         facts.map_or_else(
             || "a process".to_owned(),
-            |facts| format!("{} (pid {})", program(&facts), facts.key.pid),
+            |facts| format!("{} (pid {})", self.program(process, &facts), facts.key.pid),
+        )
+    }
+
+    /// The name of a program in a sentence; of an interpreter also that of its script.
+    fn program(&self, process: NodeId, facts: &ProcessNode<'_>) -> String {
+        let Some(image) = facts.image else {
+            return "a process".to_owned();
+        };
+        let image = text_from_bytes(image.0);
+        let name = base_name(&image);
+        let first = facts.args.and_then(|args| args.iter().nth(1));
+        let script = first.map(|first| text_from_bytes(first.0)).filter(|first| {
+            let interprets = self.world.roles(process).has(Interpreter);
+            interprets && !first.starts_with('-') && first.contains('/')
+        });
+        script.map_or_else(
+            || name.to_owned(),
+            |script| format!("{name} {}", base_name(&script)),
         )
     }
 
@@ -281,14 +304,6 @@ impl<'w, 'g> Cast<'w, 'g> {
     pub(super) fn path(&self, thing: NodeId) -> String {
         self.world.label(thing)
     }
-}
-
-/// The name of a program in a sentence.
-fn program(facts: &ProcessNode<'_>) -> String {
-    facts.image.map_or_else(
-        || "a process".to_owned(),
-        |image| base_name(&text_from_bytes(image.0)).to_owned(),
-    )
 }
 
 /// The account as which a process ran.

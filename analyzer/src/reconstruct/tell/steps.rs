@@ -222,7 +222,6 @@ impl Steps<'_, '_, '_> {
     fn switched(&self, act: &Act) -> &'static str {
         match self.first_verb(act) {
             Some(Verb::FailedLogon) => "was refused as",
-            Some(Verb::LoggedOn) => "opened",
             _ => "took on the identity",
         }
     }

@@ -427,6 +427,9 @@ impl Teller<'_, '_, '_> {
                 if open.len() == 1 { "it" } else { "they" }
             )));
         }
+        if !self.group.malice.requests.is_empty() {
+            sentences.push(gap_sentence("What the requests said was not recorded: which weakness let them in is concluded from what followed.".to_owned()));
+        }
         let unpaired = self
             .acts
             .iter()

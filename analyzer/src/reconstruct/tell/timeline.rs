@@ -1,7 +1,8 @@
 //! The timeline: the acts that matter, in order, told in as few sentences as they allow.
 //!
-//! What one process did in a row is one sentence. What happens again and again (a job of every
-//! minute) is told once, with how often. The list of steps has everything.
+//! What one process did in a row is one sentence, and so is what one small request or job made a
+//! host do. What happens again and again (a job of every minute) is told once, with how often. The
+//! list of steps has everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +10,7 @@ use saigen_schemas::report::{Grade, Moment, Sentence};
 
 use crate::detect::Tactic;
 use crate::graph::NodeId;
+use crate::reconstruct::activity::told_to_start;
 use crate::reconstruct::groups::Group;
 use crate::reconstruct::knowledge::{Place, base_name};
 use crate::reconstruct::tell::acts::{Act, Deed};
@@ -19,6 +21,8 @@ use crate::reconstruct::world::is_creation;
 
 /// The most acts of one sentence.
 const CLAUSES_MAX: usize = 6;
+/// The most processes of a request or job that is told in one sentence.
+const EPISODE_MAX: usize = 12;
 /// The most records that a sentence cites.
 const EVENTS_MAX: usize = 6;
 /// The most sentences.
@@ -31,19 +35,20 @@ pub(super) fn timeline(
     acts: &[Act],
     steps: &Steps<'_, '_, '_>,
 ) -> Vec<Sentence> {
-    let line = Line {
+    let mut line = Line {
         cast,
         group,
         steps,
         busy: busy(acts),
+        episodes: episodes(cast, group),
+        aims: BTreeMap::new(),
     };
-    let mut chapters: Vec<Vec<&Act>> = Vec::new();
-    for act in acts.iter().filter(|act| line.is_telling(act)) {
-        match chapters.last_mut().filter(|chapter| fits(chapter, act)) {
-            Some(chapter) => chapter.push(act),
-            None => chapters.push(vec![act]),
+    for act in acts {
+        if let Some(root) = line.episode(act) {
+            line.aims.entry(root).or_default().extend(&act.tactics);
         }
     }
+    let chapters = line.chapters(acts);
     let mut told: Vec<Told> = Vec::new();
     let mut known: BTreeMap<String, usize> = BTreeMap::new();
     for chapter in &chapters {
@@ -80,6 +85,28 @@ fn busy(acts: &[Act]) -> BTreeSet<NodeId> {
     telling.map(|act| act.actor).collect()
 }
 
+/// The processes of small requests and jobs, each with the root of its own: what one process
+/// without a malicious creator led to.
+fn episodes(cast: &Cast<'_, '_>, group: &Group) -> BTreeMap<NodeId, NodeId> {
+    let own = &group.malice.processes;
+    let mut roots: BTreeMap<NodeId, NodeId> = BTreeMap::new();
+    let mut sizes: BTreeMap<NodeId, usize> = BTreeMap::new();
+    for &process in own.keys() {
+        let mut seen = BTreeSet::from([process]);
+        let mut root = process;
+        while let Some(cause) = cast.world.cause(root) {
+            if !own.contains_key(&cause) || !seen.insert(cause) {
+                break;
+            }
+            root = cause;
+        }
+        roots.insert(process, root);
+        *sizes.entry(root).or_default() += 1;
+    }
+    roots.retain(|_, root| sizes.get(root).is_some_and(|&size| size <= EPISODE_MAX));
+    roots
+}
+
 /// Whether an act continues a sentence: the same actor, and for programs that it starts the same
 /// aim.
 fn fits(chapter: &[&Act], act: &Act) -> bool {
@@ -96,6 +123,9 @@ struct Line<'a, 'w, 'g> {
     group: &'a Group,
     steps: &'a Steps<'a, 'w, 'g>,
     busy: BTreeSet<NodeId>,
+    episodes: BTreeMap<NodeId, NodeId>,
+    /// What each small request or job was good for, over all its acts.
+    aims: BTreeMap<NodeId, BTreeSet<Tactic>>,
 }
 
 struct Told {
@@ -145,7 +175,39 @@ impl Told {
     }
 }
 
-impl Line<'_, '_, '_> {
+impl<'a> Line<'a, '_, '_> {
+    /// The acts that matter, by sentence.
+    fn chapters(&self, acts: &'a [Act]) -> Vec<Vec<&'a Act>> {
+        let mut chapters: Vec<Vec<&Act>> = Vec::new();
+        let mut begun: BTreeMap<NodeId, usize> = BTreeMap::new();
+        let mut open: Option<usize> = None;
+        for act in acts.iter().filter(|act| self.is_telling(act)) {
+            let at = match self.episode(act) {
+                Some(root) => *begun.entry(root).or_insert(chapters.len()),
+                None => {
+                    let last =
+                        open.filter(|&last| chapters.get(last).is_some_and(|last| fits(last, act)));
+                    last.unwrap_or(chapters.len())
+                }
+            };
+            open = self.episode(act).is_none().then_some(at);
+            match chapters.get_mut(at) {
+                Some(chapter) => chapter.push(act),
+                None => chapters.push(vec![act]),
+            }
+        }
+        chapters
+    }
+
+    /// The root of the small request or job that an act belongs to.
+    fn episode(&self, act: &Act) -> Option<NodeId> {
+        let started = Some(act.object).filter(|_| act.deed == Deed::Starts);
+        let process = started
+            .filter(|object| self.episodes.get(object) == Some(object))
+            .unwrap_or(act.actor);
+        self.episodes.get(&process).copied()
+    }
+
     /// The timeline leaves out what only carries: wrappers, programs whose own acts are told, and
     /// files that nothing follows from.
     fn is_telling(&self, act: &Act) -> bool {
@@ -162,10 +224,11 @@ impl Line<'_, '_, '_> {
             | Deed::Accepts
             | Deed::Listens
             | Deed::Touches
-            | Deed::Switches
             | Deed::Configures
             | Deed::ChangesSystem => true,
-            Deed::Tries | Deed::Resolves => false,
+            // Whose rights a process has stands with its start.
+            Deed::Switches | Deed::Tries => !act.detections.is_empty() && !self.gained(act.actor),
+            Deed::Resolves => false,
         }
     }
 
@@ -188,6 +251,18 @@ impl Line<'_, '_, '_> {
         told && (parent || !self.busy.contains(&act.object)) && !self.only_carries(act)
     }
 
+    /// Whether a process has other rights than the one that started it.
+    fn gained(&self, process: NodeId) -> bool {
+        let user = |id: NodeId| {
+            self.cast
+                .world
+                .process(id)
+                .and_then(|facts| user_of(&facts))
+        };
+        let before = self.cast.world.cause(process).and_then(user);
+        before != user(process)
+    }
+
     /// A shell that was told to start one program, which is told itself.
     fn only_carries(&self, act: &Act) -> bool {
         let world = self.cast.world;
@@ -196,6 +271,10 @@ impl Line<'_, '_, '_> {
                 .tactics
                 .iter()
                 .all(|tactic| *tactic == Tactic::Execution);
+        let said = told_to_start(world, act.actor, act.object);
+        if self.episodes.contains_key(&act.object) {
+            return said && self.group.malice.processes.contains_key(&act.actor);
+        }
         plain
             && world.told(act.object).is_some()
             && self.group.malice.processes.contains_key(&act.actor)
@@ -247,15 +326,18 @@ impl Line<'_, '_, '_> {
         let actor = chapter
             .first()
             .map_or_else(String::new, |act| self.cast.name(act.actor));
-        let clauses: Vec<String> = if starts {
+        let clauses: Vec<String> = if starts && self.episode_of(chapter).is_none() {
             vec![format!("started {}", words::list(&self.commands(chapter)))]
         } else {
-            chapter
-                .iter()
-                .map(|act| format!("{}{}", self.steps.predicate(act), self.steps.tie(act)))
-                .collect()
+            self.clauses(chapter)
         };
-        let tactic = chapter.iter().find_map(|act| act.tactics.first());
+        let aims = self
+            .episode_of(chapter)
+            .and_then(|root| self.aims.get(&root));
+        let tactics = chapter.iter().flat_map(|act| &act.tactics);
+        let tactic = tactics
+            .chain(aims.into_iter().flatten())
+            .min_by_key(|tactic| telling_rank(**tactic));
         let grade = self.grade(chapter);
         let first_us = chapter.iter().map(|act| act.us).min().unwrap_or(0);
         Told {
@@ -274,6 +356,30 @@ impl Line<'_, '_, '_> {
         }
     }
 
+    fn episode_of(&self, chapter: &[&Act]) -> Option<NodeId> {
+        chapter.first().and_then(|act| self.episode(act))
+    }
+
+    /// What was done, each with its actor where that is not the first one.
+    fn clauses(&self, chapter: &[&Act]) -> Vec<String> {
+        let first = chapter.first().map(|act| act.actor);
+        let mut clauses: Vec<String> = Vec::new();
+        for act in chapter {
+            let what = format!("{}{}", self.steps.predicate(act), self.steps.tie(act));
+            if Some(act.actor) == first {
+                clauses.push(what);
+            } else {
+                clauses.push(format!("{} {what}", self.cast.name(act.actor)));
+            }
+        }
+        let more = clauses.len().saturating_sub(EPISODE_MAX);
+        clauses.truncate(EPISODE_MAX);
+        if more > 0 {
+            clauses.push(words::counted(more as u64, "more step", "more steps"));
+        }
+        clauses
+    }
+
     fn commands(&self, chapter: &[&Act]) -> Vec<String> {
         chapter
             .iter()
@@ -289,5 +395,25 @@ impl Line<'_, '_, '_> {
             .map(|step| step.grade)
             .max()
             .unwrap_or(Grade::Proven)
+    }
+}
+
+/// Which of several aims is named: what it was good for before how it was done.
+const fn telling_rank(tactic: Tactic) -> u8 {
+    match tactic {
+        Tactic::Impact => 0,
+        Tactic::Exfiltration => 1,
+        Tactic::CredentialAccess => 2,
+        Tactic::LateralMovement => 3,
+        Tactic::Persistence => 4,
+        Tactic::DefenseImpairment | Tactic::Stealth | Tactic::DefenseEvasion => 5,
+        Tactic::Collection => 6,
+        Tactic::PrivilegeEscalation => 7,
+        Tactic::InitialAccess => 8,
+        Tactic::CommandAndControl => 9,
+        Tactic::Discovery => 10,
+        Tactic::Execution => 11,
+        Tactic::Reconnaissance => 12,
+        Tactic::ResourceDevelopment => 13,
     }
 }

@@ -55,7 +55,7 @@ impl fmt::Display for Level {
 /// A tactic of ATT&CK Enterprise: what an attacker wants at one stage.
 ///
 /// Version 19 split `defense-evasion` into `stealth` and `defense-impairment`; rules of both ages
-/// are in use, so all three are kept as their rule says them.
+/// are in use, and [`read_tags`] reads the old word as the one that its techniques went to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tactic {
     /// TA0043
@@ -70,8 +70,6 @@ pub enum Tactic {
     Persistence,
     /// TA0004
     PrivilegeEscalation,
-    /// TA0005 until version 18
-    DefenseEvasion,
     /// Hiding, from version 19
     Stealth,
     /// Breaking what watches, from version 19
@@ -94,14 +92,13 @@ pub enum Tactic {
 
 impl Tactic {
     /// All tactics in the order in which an attack usually goes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 15] = [
         Self::Reconnaissance,
         Self::ResourceDevelopment,
         Self::InitialAccess,
         Self::Execution,
         Self::Persistence,
         Self::PrivilegeEscalation,
-        Self::DefenseEvasion,
         Self::Stealth,
         Self::DefenseImpairment,
         Self::CredentialAccess,
@@ -123,7 +120,6 @@ impl Tactic {
             Self::Execution => "execution",
             Self::Persistence => "persistence",
             Self::PrivilegeEscalation => "privilege-escalation",
-            Self::DefenseEvasion => "defense-evasion",
             Self::Stealth => "stealth",
             Self::DefenseImpairment => "defense-impairment",
             Self::CredentialAccess => "credential-access",
@@ -136,8 +132,8 @@ impl Tactic {
         }
     }
 
-    /// The place of the tactic in the usual order of an attack, from 0. The three that hide or
-    /// break the watcher share one place.
+    /// The place of the tactic in the usual order of an attack, from 0. Hiding and
+    /// breaking the watcher share one place.
     #[must_use]
     pub const fn stage(self) -> u8 {
         match self {
@@ -147,7 +143,7 @@ impl Tactic {
             Self::Execution => 3,
             Self::Persistence => 4,
             Self::PrivilegeEscalation => 5,
-            Self::DefenseEvasion | Self::Stealth | Self::DefenseImpairment => 6,
+            Self::Stealth | Self::DefenseImpairment => 6,
             Self::CredentialAccess => 7,
             Self::Discovery => 8,
             Self::LateralMovement => 9,
@@ -177,6 +173,7 @@ impl fmt::Display for Tactic {
 pub fn read_tags(tags: &[String]) -> (Vec<String>, Vec<Tactic>) {
     let mut techniques = Vec::new();
     let mut tactics = Vec::new();
+    let mut old_evasion = false;
     for tag in tags {
         let lower = tag.to_ascii_lowercase();
         let Some(word) = lower.strip_prefix("attack.") else {
@@ -187,13 +184,43 @@ pub fn read_tags(tags: &[String]) -> (Vec<String>, Vec<Tactic>) {
             if !techniques.contains(&technique) {
                 techniques.push(technique);
             }
+        } else if evasion_of_old(word) {
+            old_evasion = true;
         } else if let Some(tactic) = Tactic::parse(word)
             && !tactics.contains(&tactic)
         {
             tactics.push(tactic);
         }
     }
+    if old_evasion {
+        let impairs = techniques.iter().any(|technique| impairs(technique));
+        let tactic = if impairs {
+            Tactic::DefenseImpairment
+        } else {
+            Tactic::Stealth
+        };
+        if !tactics.contains(&tactic) {
+            tactics.push(tactic);
+        }
+    }
     (techniques, tactics)
+}
+
+/// The tactic's word until version 18.
+fn evasion_of_old(word: &str) -> bool {
+    word == "defense-evasion" || word == "defense_evasion"
+}
+
+/// Techniques of the old `defense-evasion` that version 19 counts as impairing defenses; all
+/// others are stealth. Sub-techniques go with theirs.
+const IMPAIRING: [&str; 11] = [
+    "T1112", "T1207", "T1222", "T1484", "T1553", "T1556", "T1562", "T1578", "T1600", "T1601",
+    "T1689",
+];
+
+fn impairs(technique: &str) -> bool {
+    let whole = technique.split('.').next().unwrap_or(technique);
+    IMPAIRING.contains(&whole)
 }
 
 /// `t` and four digits, then perhaps a dot and three digits.
@@ -236,12 +263,13 @@ mod tests {
         assert_eq!(
             tactics,
             [
-                Tactic::DefenseEvasion,
                 Tactic::Stealth,
                 Tactic::DefenseImpairment,
                 Tactic::CommandAndControl
             ]
         );
+        let old = ["attack.defense-evasion", "attack.t1562.001"].map(String::from);
+        assert_eq!(read_tags(&old).1, [Tactic::DefenseImpairment]);
     }
 
     #[test]

@@ -381,7 +381,7 @@ impl Collector<'_, '_> {
                 .or_else(|| {
                     note(Place::Trace)
                         .filter(|_| self.is_wiped(act, &path))
-                        .map(|technique| (technique, Tactic::DefenseEvasion))
+                        .map(|technique| (technique, Tactic::Stealth))
                 }),
             Deed::ChangesAttributes => {
                 let runs = world
@@ -389,13 +389,13 @@ impl Collector<'_, '_> {
                     .file(act.object)
                     .and_then(|file| file.mode)
                     .is_some_and(|mode| mode & 0o111 != 0);
-                runs.then_some(("T1222.002", Tactic::DefenseEvasion))
+                runs.then_some(("T1222.002", Tactic::DefenseImpairment))
             }
             Deed::Deletes => {
                 let own = self.group.malice.taints.contains_key(&act.object);
                 note(Place::Trace)
                     .or_else(|| own.then_some("T1070.004"))
-                    .map(|technique| (technique, Tactic::DefenseEvasion))
+                    .map(|technique| (technique, Tactic::Stealth))
             }
             Deed::Reads => {
                 note(Place::Credential).map(|technique| (technique, Tactic::CredentialAccess))

@@ -13,9 +13,9 @@ mod words;
 
 use std::collections::BTreeSet;
 
-use saigen_schemas::report::{self, Gap, Incident, Link, Moment};
+use saigen_schemas::report::{self, EvidenceRef, Gap, Grade, Incident, Link, Moment, Sentence};
 
-use crate::detect::Detection;
+use crate::detect::{Detection, Tactic};
 use crate::graph::{Edge, Ground as EdgeGround, NodeId, NodeKind};
 use crate::reconstruct::groups::Group;
 use crate::reconstruct::knowledge::Place;
@@ -86,6 +86,7 @@ impl Telling<'_, '_> {
             detections: self.detections,
         };
         let entry = entry::entry(&cast, self.requests, group, &beginnings);
+        mark_entry(&mut acts, &entry);
         let network = objects.network(&cast, group, &acts);
         let persistence = objects.persistence(&cast, group, &acts);
         let (first, last) = span(world, group, &acts);
@@ -135,6 +136,24 @@ impl Telling<'_, '_> {
             pruned,
         };
         Told { incident, names }
+    }
+}
+
+/// The acts that an entry which was seen rests on are how the intruder got in.
+fn mark_entry(acts: &mut [Act], entry: &[Sentence]) {
+    let seen: BTreeSet<&EvidenceRef> = entry
+        .iter()
+        .filter(|sentence| sentence.grade != Grade::Gap)
+        .flat_map(|sentence| &sentence.evidence)
+        .collect();
+    let rests = |act: &Act| {
+        let mut cited = act.events.iter().map(|&event| EvidenceRef::from(event));
+        cited.any(|cited| seen.contains(&cited))
+    };
+    for act in acts.iter_mut().filter(|act| rests(act)) {
+        if !act.tactics.contains(&Tactic::InitialAccess) {
+            act.tactics.insert(0, Tactic::InitialAccess);
+        }
     }
 }
 

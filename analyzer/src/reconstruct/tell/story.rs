@@ -311,9 +311,7 @@ impl Teller<'_, '_, '_> {
             let has = |tactic: Tactic| act.tactics.contains(&tactic);
             let path = world.label(act.object);
             let changes = matches!(act.deed, Deed::Writes | Deed::Deletes | Deed::Renames);
-            let hides = has(Tactic::DefenseEvasion)
-                || has(Tactic::Stealth)
-                || has(Tactic::DefenseImpairment);
+            let hides = has(Tactic::Stealth) || has(Tactic::DefenseImpairment);
             let text = if has(Tactic::CredentialAccess) {
                 if self.is_told_by_itself(act) {
                     continue;

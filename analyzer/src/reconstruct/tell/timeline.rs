@@ -406,7 +406,7 @@ const fn telling_rank(tactic: Tactic) -> u8 {
         Tactic::CredentialAccess => 2,
         Tactic::LateralMovement => 3,
         Tactic::Persistence => 4,
-        Tactic::DefenseImpairment | Tactic::Stealth | Tactic::DefenseEvasion => 5,
+        Tactic::DefenseImpairment | Tactic::Stealth => 5,
         Tactic::Collection => 6,
         Tactic::PrivilegeEscalation => 7,
         Tactic::InitialAccess => 8,

@@ -14,9 +14,8 @@ const LANE_HEIGHT: i64 = 24;
 /// Times on the axis.
 const TICKS: i64 = 4;
 
-/// ATT&CK's tactics in their order, short name and name. Version 19 has stealth and defense
-/// impairment in place of defense evasion; rules use either.
-const TACTICS: [(&str, &str); 16] = [
+/// ATT&CK's tactics in their order (version 19), short name and name.
+const TACTICS: [(&str, &str); 15] = [
     ("reconnaissance", "Reconnaissance"),
     ("resource-development", "Resource development"),
     ("initial-access", "Initial access"),
@@ -25,7 +24,6 @@ const TACTICS: [(&str, &str); 16] = [
     ("privilege-escalation", "Privilege escalation"),
     ("stealth", "Stealth"),
     ("defense-impairment", "Defense impairment"),
-    ("defense-evasion", "Defense evasion"),
     ("credential-access", "Credential access"),
     ("discovery", "Discovery"),
     ("lateral-movement", "Lateral movement"),
@@ -37,10 +35,7 @@ const TACTICS: [(&str, &str); 16] = [
 
 /// Tactics whose box stands on the page even when nothing belongs to them.
 fn always_stands(short: &str) -> bool {
-    !matches!(
-        short,
-        "reconnaissance" | "resource-development" | "defense-evasion"
-    )
+    !matches!(short, "reconnaissance" | "resource-development")
 }
 
 /// One tactic of an incident.

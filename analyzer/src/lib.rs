@@ -15,5 +15,6 @@ pub mod reconstruct;
 pub mod reference;
 pub mod replay;
 pub mod report;
+pub mod score;
 pub mod stream;
 pub mod text;

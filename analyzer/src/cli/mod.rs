@@ -14,6 +14,7 @@ mod man;
 mod query;
 mod replay;
 mod rules;
+mod score;
 mod screen;
 mod show;
 mod tree;
@@ -67,6 +68,7 @@ enum Command {
     Rules(rules::Rules),
     Show(show::Show),
     Query(query::Query),
+    Score(score::Score),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -84,6 +86,7 @@ impl Command {
             Self::Rules(command) => command.run(screen),
             Self::Show(command) => command.run(screen),
             Self::Query(command) => command.run(screen),
+            Self::Score(command) => command.run(screen),
             Self::Completions(command) => command.run(screen),
             Self::Man(command) => command.run(screen),
         }

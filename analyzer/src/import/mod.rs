@@ -5,5 +5,6 @@
 //! [`Input`] hold, and `record_at` gives the bytes of one record again.
 
 mod sink;
+pub mod windows;
 
 pub use sink::{At, Finding, ImportError, Input, NO_TIME_US, Sink, Skipped};

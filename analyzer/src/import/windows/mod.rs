@@ -1,0 +1,200 @@
+//! Windows event logs: a [`Record`] becomes an event, whatever it was carried in.
+//!
+//! For each provider there is one table: event id → kind, and in the function of that kind field →
+//! place. What has no place stays in `extra` under its own name, and what has no kind is
+//! `record.raw`, so that rules find every field of every log. `EventID`, `Channel`,
+//! `Provider_Name` and `Computer` can be asked of all.
+
+mod record;
+mod security;
+mod sysmon;
+mod take;
+mod task;
+pub(in crate::import) mod value;
+
+pub use record::{Part, Record};
+
+use saigen_schemas::event::{
+    BootId, Event, FieldsBuf, Kind, Marks, ProcessKey, RecordRaw, Source, Text, Time,
+};
+
+use crate::import::windows::take::{Made, Taker};
+use crate::import::{At, ImportError, NO_TIME_US, Sink};
+
+/// Buffers that are kept from record to record.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    extra: FieldsBuf,
+    made: Made,
+}
+
+/// What a table says of a record.
+struct Mapped<'a> {
+    actor: Option<ProcessKey>,
+    kind: Kind<'a>,
+}
+
+impl<'a> Mapped<'a> {
+    const fn new(actor: Option<ProcessKey>, kind: Kind<'a>) -> Self {
+        Self { actor, kind }
+    }
+
+    const fn by(actor: ProcessKey, kind: Kind<'a>) -> Self {
+        Self::new(Some(actor), kind)
+    }
+}
+
+/// From fields to places; `None` where a field is missing without which it is not of that kind.
+type Mapper = for<'a> fn(&Taker<'a>) -> Option<Mapped<'a>>;
+
+/// A row of a provider's table: event ids, and how their fields are read.
+type Row = (&'static [u32], Mapper);
+
+/// What a provider's records are.
+struct Provider {
+    source: Source,
+    rows: &'static [Row],
+    /// Puts together the texts of several fields.
+    make: fn(&Record, u32, &mut Made),
+    /// The process that a record of no kind is about.
+    actor: fn(&Taker<'_>) -> Option<ProcessKey>,
+    /// The time of the event itself, where that is not the record's.
+    time_field: Option<&'static str>,
+}
+
+const SYSMON: Provider = Provider {
+    source: Source::Sysmon,
+    rows: sysmon::ROWS,
+    make: sysmon::make,
+    actor: sysmon::actor,
+    time_field: Some("UtcTime"),
+};
+
+const SECURITY: Provider = Provider {
+    source: Source::Evtx,
+    rows: security::ROWS,
+    make: security::make,
+    actor: security::actor,
+    time_field: None,
+};
+
+const OTHER: Provider = Provider {
+    source: Source::Evtx,
+    rows: &[],
+    make: |_, _, _| {},
+    actor: |_| None,
+    time_field: None,
+};
+
+/// Tells the event of a record.
+///
+/// # Errors
+/// Where the sink cannot keep it.
+pub fn map(
+    record: &Record,
+    scratch: &mut Scratch,
+    at: At,
+    sink: &mut dyn Sink,
+) -> Result<(), ImportError> {
+    let Scratch { extra, made } = scratch;
+    let provider = provider(record);
+    made.clear();
+    let id = record.event_id.unwrap_or(0);
+    (provider.make)(record, id, made);
+    let fields = Taker::new(record, made);
+    let row = provider.rows.iter().find(|(ids, _)| ids.contains(&id));
+    let Mapped { actor, kind } = row
+        .and_then(|(_, map)| map(&fields))
+        .unwrap_or_else(|| raw(provider, &fields));
+    let time_us = provider.time_field.and_then(|name| fields.moment(name));
+    fill_extra(&fields, &kind, provider.source, extra);
+    sink.event(
+        at,
+        &Event {
+            seq: 0,
+            time: Time {
+                wall_us: time_us.or(record.time_us).unwrap_or(NO_TIME_US),
+                boot_us: None,
+            },
+            recorded_us: record.time_us.filter(|_| time_us.is_some()),
+            host: record.computer(),
+            boot: BootId::default(),
+            source: provider.source,
+            actor,
+            marks: Marks::default(),
+            extra: extra.as_fields(),
+            kind,
+        },
+    )
+}
+
+/// Whose table a record is read by: its provider's, or where that is not said, its channel's.
+fn provider(record: &Record) -> &'static Provider {
+    let name = match record.provider() {
+        Text(b"") => record.channel(),
+        name => name,
+    };
+    match name.0 {
+        b"Microsoft-Windows-Sysmon" | b"Microsoft-Windows-Sysmon/Operational" => &SYSMON,
+        b"Microsoft-Windows-Security-Auditing" | b"Security" => &SECURITY,
+        _ => &OTHER,
+    }
+}
+
+fn raw<'a>(provider: &Provider, fields: &Taker<'a>) -> Mapped<'a> {
+    let record = fields.record();
+    let some = |text: Text<'a>| (!text.is_empty()).then_some(text);
+    let kind = RecordRaw {
+        channel: some(record.channel()),
+        provider: some(record.provider()),
+        event_id: record.event_id.map(u64::from),
+        record_id: record.record_id,
+        message: some(record.message()),
+    };
+    Mapped::new((provider.actor)(fields), Kind::RecordRaw(kind))
+}
+
+/// All that the event's places do not say: fields first, then the head.
+fn fill_extra(fields: &Taker<'_>, kind: &Kind<'_>, source: Source, extra: &mut FieldsBuf) {
+    extra.clear();
+    let record = fields.record();
+    if !matches!(kind, Kind::RecordRaw(_)) {
+        let mut digits = [0; 10];
+        if let Some(id) = record.event_id {
+            extra.push(b"EventID", decimal(id, &mut digits));
+        }
+        // Sysmon's channel and provider follow from the source.
+        if source != Source::Sysmon {
+            for (name, text) in [
+                ("Channel", record.channel()),
+                ("Provider_Name", record.provider()),
+            ] {
+                if !text.is_empty() {
+                    extra.push(name.as_bytes(), text.0);
+                }
+            }
+        }
+    }
+    for (place, (name, value)) in record.fields().enumerate() {
+        if !fields.is_taken(place) {
+            extra.push(name.0, value.0);
+        }
+    }
+    for (name, value) in record.head() {
+        extra.push(name.0, value.0);
+    }
+}
+
+/// The digits of a number, written to the end of a buffer that holds the longest.
+fn decimal(mut number: u32, buffer: &mut [u8; 10]) -> &[u8] {
+    let mut from = buffer.len();
+    for slot in buffer.iter_mut().rev() {
+        *slot = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        from -= 1;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    buffer.get(from..).unwrap_or_default()
+}

@@ -8,6 +8,7 @@ pub mod bounded;
 pub mod cli;
 pub mod clock;
 pub mod image_hash;
+pub mod isolate;
 pub mod journal;
 pub mod keys;
 pub mod machine;

@@ -84,6 +84,8 @@ impl ProcessTable {
         for process in standing {
             let place = if recorder == process.pid {
                 Place::Recorder
+            } else if recorder == process.ppid {
+                Place::Tree
             } else {
                 Place::Outside
             };
@@ -351,6 +353,16 @@ mod tests {
         );
         assert_eq!(place(stranger), Place::Outside);
         assert_eq!(table.tree_alive(), 2);
+    }
+
+    #[test]
+    fn the_command_that_waits_at_its_gate_is_of_the_tree() {
+        let mut table = ProcessTable::default();
+        table.stand(vec![standing(50, 1, 10), standing(60, 50, 1_000_000)], 50);
+        assert_eq!(table.tree_alive(), 1);
+        let command = table.fork(60, 50, 1_003_000);
+        assert_eq!(table.get(command).unwrap().place, Place::Tree);
+        assert_eq!(table.tree_alive(), 1, "it is still one");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! its time, with the command's tree, or when no more can be written; each way the journal is closed.
 
 use crate::clock;
+use crate::isolate::{self, Isolation, Need, Needs};
 use crate::journal::{Directory, Identity, Limits, Recording, StoreError, WriteError, Writer};
 use crate::keys::{self, KeyError, KeyState};
 use crate::machine::Machine;
@@ -23,7 +24,8 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
@@ -148,20 +150,21 @@ pub fn record(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Ended, Rec
     } else {
         Scope::Tree
     };
-    let mut recorder = Recorder::create(options, scope, machine, sources, say)?;
-    recorder.open_journal();
+    let refused = |error| RecordError::Command {
+        program: options.command.first().cloned().unwrap_or_default(),
+        error,
+    };
+    // The command is made while we still have all that it should have.
     let tree = match scope {
         Scope::System => None,
-        Scope::Tree => match Tree::start(&options.command, options.linger) {
-            Ok(tree) => Some(tree),
-            Err(error) => {
-                recorder.end()?;
-                let program = options.command.first().cloned().unwrap_or_default();
-                return Err(RecordError::Command { program, error });
-            }
-        },
+        Scope::Tree => Some(Tree::prepare(&options.command, options.linger).map_err(refused)?),
     };
-    recorder.tree = tree;
+    let mut recorder = Recorder::create(options, tree, machine, sources, say)?;
+    recorder.open_journal();
+    if let Some(Err(error)) = recorder.tree.as_mut().map(Tree::let_go) {
+        recorder.end()?;
+        return Err(refused(error));
+    }
     recorder.run(options.duration);
     recorder.end()
 }
@@ -195,11 +198,16 @@ enum Stop {
 impl Recorder {
     fn create(
         options: &Options,
-        scope: Scope,
+        tree: Option<Tree>,
         machine: Machine,
         sources: Sources,
         say: &mut dyn FnMut(&str),
     ) -> Result<Recorder, RecordError> {
+        let scope = if tree.is_some() {
+            Scope::Tree
+        } else {
+            Scope::System
+        };
         let identity = match &options.key {
             Some(path) => {
                 let (state, key) = KeyState::open(path).map_err(RecordError::Key)?;
@@ -209,7 +217,12 @@ impl Recorder {
         };
         let store =
             Directory::create(&options.output, &identity.label()).map_err(RecordError::Store)?;
-        let configuration = configuration(options, &sources.levels);
+        // Everything is open. What is read from here on was written by others.
+        let isolation = isolate::isolate(&needs(options, scope, &sources));
+        for part in &isolation.missing {
+            say(&format!("not isolated: {part}"));
+        }
+        let configuration = configuration(options, &sources.levels, &isolation);
         let recording = Recording {
             host: machine.host.clone(),
             boot: machine.boot,
@@ -259,7 +272,7 @@ impl Recorder {
             configuration,
             levels: sources.levels,
             audit_lost_before: sources.audit_lost_before,
-            tree: None,
+            tree,
             stop: Stop::No,
             housekept: Instant::now(),
             counted: Instant::now(),
@@ -304,9 +317,14 @@ impl Recorder {
 
     /// The state of the machine, or of the tree, as it stands now.
     fn tell_state(&mut self) {
-        let seen_by = self.tree.as_ref().map(Tree::pid);
+        let begun = self.tree.as_ref().filter(|tree| !tree.waits());
+        let seen_by = begun.map(Tree::pid);
+        // A command that was not let go is still a copy of ourselves.
+        let at_gate = self.tree.as_ref().filter(|tree| tree.waits());
+        let at_gate = at_gate.map(Tree::pid);
         let standing: Vec<_> = crate::procfs::all()
             .into_iter()
+            .filter(|process| Some(process.pid) != at_gate)
             .filter(|process| self.normalizer.is_recorded(process.pid, process.start_us))
             .collect();
         let keys: HashMap<u32, ProcessKey> = standing
@@ -545,6 +563,26 @@ fn write(
     }
 }
 
+/// What the isolated recorder must still be able to do.
+fn needs(options: &Options, scope: Scope, sources: &Sources) -> Needs {
+    let drains = |feed| sources.drained.0.iter().any(|source| source.feed() == feed);
+    let mut needs = vec![Need::Memory, Need::Files, Need::Processes];
+    needs.extend(sources.audit.map(|_| Need::Audit));
+    needs.extend(sources.files.as_ref().map(|_| Need::Mounts));
+    needs.extend(drains(Feed::ProcConnector).then_some(Need::Connector));
+    needs.extend((scope == Scope::Tree).then_some(Need::Command));
+    let key = options.key.as_ref().and_then(|key| key.canonicalize().ok());
+    let key_directory = key.as_deref().and_then(Path::parent);
+    let ours = rustix::process::geteuid().as_raw();
+    let foreign = [Some(options.output.as_path()), key_directory]
+        .into_iter()
+        .flatten()
+        .filter_map(|path| path.metadata().ok())
+        .any(|status| status.uid() != ours);
+    needs.extend(foreign.then_some(Need::ForeignDirectory));
+    Needs(needs)
+}
+
 fn scope_word(scope: Scope) -> &'static str {
     match scope {
         Scope::System => "system",
@@ -553,7 +591,7 @@ fn scope_word(scope: Scope) -> &'static str {
 }
 
 /// Sources and settings, as the journal holds them.
-fn configuration(options: &Options, levels: &[SourceLevel]) -> String {
+fn configuration(options: &Options, levels: &[SourceLevel], isolation: &Isolation) -> String {
     let command: Vec<_> = options
         .command
         .iter()
@@ -561,6 +599,7 @@ fn configuration(options: &Options, levels: &[SourceLevel]) -> String {
         .collect();
     serde_json::json!({
         "command": command,
+        "isolation": isolation,
         "duration_s": options.duration.map(|duration| duration.as_secs()),
         "kernel_bytes": options.kernel_bytes,
         "linger_s": options.linger.as_secs(),

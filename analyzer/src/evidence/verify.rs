@@ -76,10 +76,11 @@ pub fn verify(journal: &Journal, asked: Asked<'_>, progress: &mut dyn FnMut(u64)
 /// The keys of segments that were removed, as the last list of removed segments tells them: what
 /// is in a list proves itself, wherever it stands.
 fn foretold(segments: &[SegmentFile]) -> Vec<Succession> {
-    let lists = segments
+    let last = segments
         .iter()
-        .filter_map(|segment| last_removed(&segment.path));
-    let Some(last) = lists.last() else {
+        .rev()
+        .find_map(|segment| last_removed(&segment.path));
+    let Some(last) = last else {
         return Vec::new();
     };
     let generation = u32::try_from(last.successions.len()).unwrap_or(u32::MAX);

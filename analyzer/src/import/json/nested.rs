@@ -19,7 +19,7 @@ pub(super) fn fill(object: Value<'_>, work: &mut Work) {
     }
     for (key, value) in event.entries() {
         match key.raw() {
-            b"EventData" | b"UserData" => data(value, record, path),
+            b"EventData" | b"UserData" => data(value, record),
             b"RenderingInfo" => {
                 if let Some(message) = value.get("Message") {
                     record.set_with(Part::Message, |out| message.write(out));
@@ -98,7 +98,7 @@ fn attribute<'t>(value: Value<'t>, names: &[&str]) -> Option<Value<'t>> {
 }
 
 /// The fields of `EventData` or `UserData`: nested ones by the name of their leaf.
-fn data(value: Value<'_>, record: &mut Record, path: &mut Vec<u8>) {
+fn data(value: Value<'_>, record: &mut Record) {
     for (key, inner) in value.entries() {
         match key.raw() {
             b"#attributes" | b"@xmlns" | b"xmlns" => {}
@@ -107,7 +107,7 @@ fn data(value: Value<'_>, record: &mut Record, path: &mut Vec<u8>) {
             name => match inner.sort() {
                 Sort::Object => match inner.get("#text") {
                     Some(text) => record.push_with(name, |out| text.write(out)),
-                    None => data(inner, record, path),
+                    None => data(inner, record),
                 },
                 Sort::Array => {
                     for item in inner.items().filter(|item| item.is_scalar()) {

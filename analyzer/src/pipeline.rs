@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 
 use saigen_schemas::event::Event;
 use saigen_schemas::report::{
-    Evidence, EvidenceRef, Gap as GapRow, Moment, Record, RefusedRule, Report, RuleSet, SilentRule,
-    Tool,
+    Evidence, EvidenceRef, Gap as GapRow, Grade, Moment, Record, RefusedRule, Report, RuleSet,
+    Sentence, SilentRule, Suppressed, Tool,
 };
 use sha2::{Digest as _, Sha256};
 
 use crate::detect::{
-    Context, Correlator, Detection, Engine, Occasion, Placeholders, ProcessFacts, Refusal, RuleText,
+    Context, Correlator, Detection, Engine, Exception, Occasion, ProcessFacts, Suppression,
 };
 use crate::evidence::{Journal, JournalStream, Records, Verification};
 use crate::graph::GraphBuilder;
@@ -22,15 +22,13 @@ use crate::reconstruct::{self, Connections, Reconstruction};
 use crate::reference::{EventRef, Place};
 use crate::replay::{self, Merge, Replay};
 
+/// Events between two calls of a progress.
+const STEP: u64 = 1 << 14;
+
 /// What an examiner asks for, beside the evidence.
-#[derive(Debug)]
 pub struct Request {
-    /// The rules, in their order.
-    pub rules: Vec<RuleText>,
-    /// Rule files that could not even be read.
-    pub unread_rules: Vec<Refusal>,
-    /// Values for placeholders in rules.
-    pub placeholders: Placeholders,
+    /// The rules, with lists of indicators and exceptions.
+    pub engine: Engine,
     /// The program, for the report.
     pub tool: Tool,
     /// The command that makes the same report again.
@@ -45,7 +43,7 @@ pub fn investigate(
     request: Request,
     progress: &mut dyn FnMut(u64),
 ) -> Report {
-    let engine = Engine::new(request.rules.iter().cloned(), &request.placeholders);
+    let engine = request.engine;
     let read = read_all(inputs, &engine, progress);
     let mut gaps: Vec<GapRow> = inputs
         .iter()
@@ -64,8 +62,10 @@ pub fn investigate(
         .iter()
         .map(|(_, verified)| verified.to_report())
         .collect();
-    report.rules = rule_set(&engine, &request.rules, &request.unread_rules);
+    report.rules = rule_set(&engine);
     fill(&mut report, reconstruction);
+    report.suppressed = read.suppressed.iter().map(suppressed_row).collect();
+    tell_lists(&engine, &mut report);
     report.records = cite(&report, inputs);
     report
 }
@@ -76,6 +76,7 @@ struct Read {
     graph: GraphBuilder,
     connections: Connections,
     detections: Vec<Detection<EventRef>>,
+    suppressed: Vec<Suppression<EventRef>>,
 }
 
 /// Shows all events of all inputs, in one order, to detection, replay and graph.
@@ -84,8 +85,6 @@ fn read_all(
     engine: &Engine,
     progress: &mut dyn FnMut(u64),
 ) -> Read {
-    /// Events between two calls of the progress.
-    const STEP: u64 = 1 << 14;
     let mut merge = merged(inputs);
     let mut correlator = Correlator::new(engine);
     let mut read = Read {
@@ -93,6 +92,7 @@ fn read_all(
         graph: GraphBuilder::default(),
         connections: Connections::default(),
         detections: Vec::new(),
+        suppressed: Vec::new(),
     };
     let mut events = 0;
     while merge.step(|reference, event| read.take(reference, event, engine, &mut correlator)) {
@@ -101,27 +101,56 @@ fn read_all(
             progress(STEP);
         }
     }
+    read.suppressed = correlator.suppressed();
     read
 }
 
-/// Which rules fire, in the order of the events.
-#[must_use]
-pub fn hunt(inputs: &[(Journal, Verification)], engine: &Engine) -> Vec<Detection<EventRef>> {
+/// What a hunt says beside its detections.
+#[derive(Debug, Default)]
+pub struct Hunted {
+    /// Events that were held against the rules.
+    pub events: u64,
+    /// What exceptions and lists of good files took away.
+    pub suppressed: Vec<Suppression<EventRef>>,
+    /// Exceptions that covered nothing, as they stand in their file.
+    pub unused_exceptions: Vec<String>,
+}
+
+/// Which rules fire: `found` gets the detections in the order of the events, `progress` the events as
+/// they were read.
+pub fn hunt(
+    inputs: &[(Journal, Verification)],
+    engine: &Engine,
+    found: &mut dyn FnMut(Detection<EventRef>),
+    progress: &mut dyn FnMut(u64),
+) -> Hunted {
     let mut replay = Replay::new();
     let mut correlator = Correlator::new(engine);
-    let mut detections = Vec::new();
     let mut merge = merged(inputs);
+    let mut events = 0;
     while merge.step(|reference, event| {
-        detections.extend(detect_one(
-            reference,
-            event,
-            &replay,
-            engine,
-            &mut correlator,
-        ));
+        detect_one(reference, event, &replay, engine, &mut correlator)
+            .into_iter()
+            .for_each(&mut *found);
         replay.apply(reference, event);
-    }) {}
-    detections
+    }) {
+        events += 1;
+        if events % STEP == 0 {
+            progress(STEP);
+        }
+    }
+    let unused = correlator.unused_exceptions().into_iter();
+    Hunted {
+        events,
+        suppressed: correlator.suppressed(),
+        unused_exceptions: unused.map(Exception::entry).collect(),
+    }
+}
+
+/// Shows all events to the rules only so far that it is known which of them could apply.
+pub fn survey(inputs: &[(Journal, Verification)], engine: &Engine) {
+    let mut merge = merged(inputs);
+    while merge.step(|_, event| engine.survey(event)) {}
 }
 
 /// What fires on one event, by what was known of its process before it.
@@ -234,36 +263,65 @@ fn frames(count: u64) -> String {
     }
 }
 
-fn rule_set(engine: &Engine, texts: &[RuleText], unread: &[Refusal]) -> RuleSet {
-    let mut hasher = Sha256::new();
-    for text in texts {
-        for part in [text.name.as_bytes(), text.text.as_bytes()] {
-            hasher.update((part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-    }
+fn rule_set(engine: &Engine) -> RuleSet {
     let counts = engine.counts();
-    let refused = counts
-        .refused
-        .iter()
-        .chain(unread)
-        .map(|refusal| RefusedRule {
-            rule: refusal.title.clone().map_or_else(
-                || refusal.file.clone(),
-                |title| format!("{}: {title}", refusal.file),
-            ),
-            reason: refusal.reason.clone(),
-        });
+    let refused = counts.refused.iter().map(|refusal| RefusedRule {
+        rule: refusal.title.clone().map_or_else(
+            || refusal.file.clone(),
+            |title| format!("{}: {title}", refusal.file),
+        ),
+        reason: refusal.reason.clone(),
+    });
     let silent = engine.never_applicable().map(|rule| SilentRule {
         rule: rule.id.clone(),
         title: rule.title.clone(),
         reason: format!("no event of {} is in this evidence", rule.source),
     });
+    let lists = engine.indicators().lists();
+    let left_out = lists
+        .filter(|list| list.left_out > 0)
+        .map(|list| RefusedRule {
+            rule: list.name.clone(),
+            reason: format!(
+                "{} lines or objects of this list were left out: {}",
+                list.left_out,
+                list.reasons.join("; ")
+            ),
+        });
     RuleSet {
-        sha256: format!("{:x}", HexOf(&hasher.finalize())),
+        sha256: format!("{:x}", HexOf(&engine.sha256())),
         loaded: counts.loaded as u64,
-        refused: refused.collect(),
+        refused: refused.chain(left_out).collect(),
         never_applied: silent.collect(),
+    }
+}
+
+fn suppressed_row(row: &Suppression<EventRef>) -> Suppressed {
+    Suppressed {
+        rule: row.rule.id.clone(),
+        title: row.rule.title.clone(),
+        entry: row.entry.clone(),
+        count: row.count,
+        evidence: vec![EvidenceRef::from(row.first)],
+    }
+}
+
+/// Says which lists were looked for in the evidence.
+fn tell_lists(engine: &Engine, report: &mut Report) {
+    let lists = engine.indicators().lists().map(|list| Sentence {
+        text: format!(
+            "The list {} (SHA-256 {:x}) with {} entries was held against every event.",
+            list.name,
+            HexOf(&list.sha256),
+            list.taken
+        ),
+        grade: Grade::Proven,
+        evidence: Vec::new(),
+    });
+    report.scope.extend(lists);
+    let count = engine.indicators().len();
+    if count > 0 {
+        report.counts.insert("indicators".to_owned(), count as u64);
     }
 }
 

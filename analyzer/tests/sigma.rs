@@ -345,7 +345,14 @@ fn a_filter_quietens_the_rules_that_it_names() {
 
 /// Holds one subject after the other, each at its second, and returns what was found.
 fn run(engine: &Engine, events: &[(i64, Fields)]) -> Vec<Detection<usize>> {
-    let mut correlator = Correlator::new(engine);
+    observe(engine, &mut Correlator::new(engine), events)
+}
+
+fn observe(
+    engine: &Engine,
+    correlator: &mut Correlator<'_, usize>,
+    events: &[(i64, Fields)],
+) -> Vec<Detection<usize>> {
     let mut found = Vec::new();
     for (index, (second, subject)) in events.iter().enumerate() {
         let occasion = Occasion {
@@ -580,19 +587,51 @@ fn exceptions_quieten_what_they_cover_and_are_counted() {
     ]);
     let text = "rule: loud\nUser: ci-*\nwhy: our own\n\nrule: one\nfrom: 2026-01-01T00:00:00Z\nwhy: later\n";
     engine.allow(read_exceptions(text).unwrap()).unwrap();
-    let hold = |user| {
-        engine
-            .evaluate_as(START, &fields([("a", "b"), ("User", user)]))
-            .len()
-    };
-    assert_eq!((hold("ci-1"), hold("CI-2"), hold("eve")), (0, 0, 1));
-    let uses: Vec<u64> = engine.exceptions().map(|(_, uses)| uses).collect();
-    assert_eq!(uses, [2, 0]);
+    let event = |user| (0, fields([("a", "b"), ("User", user)]));
+    let mut correlator = Correlator::new(&engine);
+    let events = [event("ci-1"), event("CI-2"), event("eve")];
+    let found = observe(&engine, &mut correlator, &events);
+    assert_eq!(found.len(), 1);
+    let suppressed = correlator.suppressed();
+    assert_eq!((suppressed.len(), suppressed[0].count), (1, 2));
+    assert_eq!(suppressed[0].entry, "rule: loud; User: ci-*; why: our own");
+    assert_eq!(suppressed[0].first, 0);
+    let unused: Vec<usize> = correlator
+        .unused_exceptions()
+        .iter()
+        .map(|exception| exception.line)
+        .collect();
+    assert_eq!(unused, [5]);
+    drop(correlator);
     let unknown = read_exceptions("rule: nobody\nwhy: x").unwrap();
     assert_eq!(
         engine.allow(unknown).unwrap_err(),
         "line 1: no rule nobody is loaded"
     );
+}
+
+#[test]
+fn what_is_excepted_does_not_count_and_correlations_can_be_excepted_by_any_field() {
+    let text = correlation(
+        "event_count",
+        "    rules: [one]\n    group-by: [User]\n    timespan: 10s\n    condition:\n        gte: 2\n",
+    );
+    let event = |second, dir| {
+        let subject = fields([("what", "one"), ("User", "a"), ("Dir", dir)]);
+        (second, subject)
+    };
+    for (exception, expected) in [
+        ("rule: c\nDir: /opt\nwhy: x", 0),
+        ("rule: c\nDir: /srv\nwhy: x", 1),
+        ("rule: one\nDir: /opt\nwhy: x", 0),
+        ("rule: *\nUser: b\nwhy: x", 1),
+        ("rule: *\nUser: a\nwhy: x", 0),
+    ] {
+        let mut engine = load([named("one"), text.clone()]);
+        engine.allow(read_exceptions(exception).unwrap()).unwrap();
+        let found = run(&engine, &[event(0, "/opt"), event(1, "/opt")]);
+        assert_eq!(found.len(), expected, "{exception}");
+    }
 }
 
 #[test]

@@ -13,12 +13,10 @@ use std::path::{Path, PathBuf};
 use saigen_analyzer::evidence::{Asked, JournalStream, Key, open, verify};
 use saigen_analyzer::stream::EventStream as _;
 use saigen_schemas::event::BootId;
-use saigen_schemas::journal::seal::{
-    ChainValue, EnrolmentId, EnrolmentSecret, FrameKey, Sealer, chain_start,
-};
+use saigen_schemas::journal::seal::{EnrolmentId, EnrolmentSecret, FrameKey, Sealer, chain_start};
 use saigen_schemas::journal::{
-    AHEAD_DEFAULT, AuditorKey, FORMAT_VERSION, FRAME_RAW_BYTES_TARGET, FrameHeader, FrameKind,
-    OfEvents, Opening, PayloadBuilder, PayloadSummary, segment_file_name,
+    AuditorKey, FORMAT_VERSION, FRAME_RAW_BYTES_TARGET, FrameHeader, FrameKind, Opening,
+    PayloadBuilder, PayloadSummary, segment_file_name,
 };
 
 type Failure = Box<dyn std::error::Error>;
@@ -39,7 +37,6 @@ fn main() -> Result<(), Failure> {
     let auditor = AuditorKey {
         enrolment: ENROLMENT,
         secret: EnrolmentSecret([7; 32]),
-        ahead: AHEAD_DEFAULT,
     };
     let key = Key::Auditor(auditor);
     let found = open(&[folder.path().to_owned()]);
@@ -163,12 +160,12 @@ impl Writer {
             segment: 1,
             enrolment: ENROLMENT.to_string(),
             sealed: true,
-            recording: 0,
+            chain: self.sealer.chain().to_string(),
             host: "bench".to_owned(),
             tool: "verify_rate".to_owned(),
             configuration_sha256: String::new(),
             generation: Some(0),
-            successions: Vec::new(),
+            succession: None,
             scope: "system".to_owned(),
             sources: Vec::new(),
         };
@@ -200,14 +197,11 @@ impl Writer {
             boot: BootId([1; 16]),
             boot_us: 1,
             wall_us: summary.last_us,
+            first_us: summary.first_us,
+            last_us: summary.last_us,
+            kinds: summary.kinds,
             lost: 0,
-            before: ChainValue([0; 32]),
-            of_events: kind.holds_events().then_some(OfEvents {
-                first_us: summary.first_us,
-                last_us: summary.last_us,
-                kinds: summary.kinds,
-                root: summary.root,
-            }),
+            root: kind.holds_events().then_some(summary.root),
         };
         self.sealer.seal(&header, payload, &mut self.out);
     }

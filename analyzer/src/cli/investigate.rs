@@ -11,10 +11,10 @@ use saigen_schemas::report::{Incident, Moment, Report, Tool, Verdict};
 use serde_json::json;
 
 use crate::case::{self, Existing, Location, Occasion, WrittenCase};
+use crate::cli::detecting::Detecting;
 use crate::cli::inputs::{Inputs, Opened};
 use crate::cli::screen::Colour;
 use crate::cli::{Done, Failure, Screen};
-use crate::detect::{self, Placeholders, Refusal, RuleText};
 use crate::pipeline::{self, Request};
 use crate::text::safe_text;
 
@@ -35,12 +35,8 @@ pub struct Investigate {
     /// The folder to write the case to; it must not exist
     #[arg(short, long, value_name = "CASE")]
     output: PathBuf,
-    /// Rules in the Sigma language, a file or a folder, beside the built-in ones; repeatable
-    #[arg(long, value_name = "DIR")]
-    rules: Vec<PathBuf>,
-    /// Values for placeholders in rules: a file with one `name: value` a line
-    #[arg(long, value_name = "FILE")]
-    placeholders: Option<PathBuf>,
+    #[command(flatten)]
+    detecting: Detecting,
     /// When the copy of a running recording was taken: finds a tail that was cut off
     #[arg(long, value_name = "TIME")]
     acquired: Option<Moment>,
@@ -62,7 +58,7 @@ impl Investigate {
         };
         // Before hours of work, not after.
         case::check_place(&self.output, existing).map_err(said)?;
-        let request = self.request()?;
+        let request = self.request(screen)?;
         let opened = self.inputs.open(self.acquired.map(Moment::us), screen)?;
         if opened.journals.is_empty() {
             return Err(Failure::new("there is no evidence to investigate"));
@@ -79,34 +75,13 @@ impl Investigate {
         Ok(opened.done)
     }
 
-    fn request(&self) -> Result<Request, Failure> {
-        let mut rules: Vec<RuleText> = detect::built_in().collect();
-        let mut unread_rules: Vec<Refusal> = Vec::new();
-        for path in &self.rules {
-            let folder = detect::read_folder(path).map_err(|error| {
-                Failure::new(format!("{}: cannot read rules: {error}", path.display()))
-            })?;
-            rules.extend(folder.texts);
-            unread_rules.extend(folder.refused);
-        }
-        let placeholders = match &self.placeholders {
-            None => Placeholders::default(),
-            Some(path) => detect::read_placeholders(path).map_err(|error| {
-                Failure::new(format!(
-                    "{}: cannot read placeholders: {error}",
-                    path.display()
-                ))
-            })?,
-        };
-        let tool = Tool {
-            name: "saigen".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
+    fn request(&self, screen: &mut Screen) -> Result<Request, Failure> {
         Ok(Request {
-            rules,
-            unread_rules,
-            placeholders,
-            tool,
+            engine: self.detecting.engine(screen)?,
+            tool: Tool {
+                name: "saigen".to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
             command: self.command(),
         })
     }
@@ -115,14 +90,9 @@ impl Investigate {
     fn command(&self) -> String {
         let mut words = vec!["saigen investigate".to_owned()];
         words.extend(self.inputs.inputs.iter().map(|path| last_part(path)));
-        let options = [
-            ("--key", self.inputs.key.as_ref()),
-            ("--placeholders", self.placeholders.as_ref()),
-        ];
-        let rules = self.rules.iter().map(|path| ("--rules", Some(path)));
-        for (name, path) in options.into_iter().chain(rules) {
-            words.extend(path.map(|path| format!("{name} {}", last_part(path))));
-        }
+        let key = self.inputs.key.iter();
+        words.extend(key.map(|path| format!("--key {}", last_part(path))));
+        words.extend(self.detecting.words());
         words.extend(self.acquired.map(|moment| format!("--acquired {moment}")));
         words.push(format!("-o {}", last_part(&self.output)));
         words.join(" ")

@@ -4,6 +4,7 @@
 //! each of the two lists below.
 
 mod completions;
+mod detecting;
 mod events;
 mod filter;
 mod hunt;

@@ -6,15 +6,19 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use crate::cli::detecting::load;
+use crate::cli::inputs::Inputs;
 use crate::cli::screen::Colour;
 use crate::cli::{Done, Failure, Screen};
-use crate::detect::{self, Engine, Level, Pack, Placeholders, RuleInfo};
+use crate::detect::{self, Engine, Level, Pack, RuleCounts, RuleInfo};
+use crate::pipeline;
 use crate::text::safe_text;
 
 /// Check, list or show rules
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   saigen rules check sigma/rules/linux
+  saigen rules check sigma/rules --for /evidence --json
   saigen rules list --json
   saigen rules show program_from_temporary_place")]
 pub struct Rules {
@@ -25,10 +29,7 @@ pub struct Rules {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Load rules and say which are refused, and why; exit code 1 if any is
-    Check {
-        /// Files or folders of rules; the built-in ones if none is given
-        rules: Vec<PathBuf>,
-    },
+    Check(Check),
     /// List the built-in rules, and those of --rules
     List {
         /// A file or folder of rules; repeatable
@@ -45,6 +46,18 @@ enum Command {
     },
 }
 
+#[derive(Debug, Args)]
+struct Check {
+    /// Files or folders of rules; the built-in ones if none is given
+    rules: Vec<PathBuf>,
+    /// Values for placeholders in rules: a file with one `name: value` a line
+    #[arg(long, value_name = "FILE")]
+    placeholders: Option<PathBuf>,
+    /// Also say which of them could fire on this evidence; repeatable
+    #[arg(long = "for", value_name = "INPUT")]
+    evidence: Vec<PathBuf>,
+}
+
 impl Rules {
     /// Does what is asked with the rules.
     ///
@@ -52,26 +65,11 @@ impl Rules {
     /// Where a folder cannot be read, or a rule is not there.
     pub fn run(&self, screen: &mut Screen) -> Result<Done, Failure> {
         match &self.command {
-            Command::Check { rules } => check(rules, screen),
-            Command::List { rules } => list(&load(Pack::BuiltIn, rules)?, screen),
-            Command::Show { name, rules } => show(name, &load(Pack::BuiltIn, rules)?, screen),
+            Command::Check(check) => check.run(screen),
+            Command::List { rules } => list(&load(Pack::BuiltIn, rules, None)?, screen),
+            Command::Show { name, rules } => show(name, &load(Pack::BuiltIn, rules, None)?, screen),
         }
     }
-}
-
-/// Loads rules.
-///
-/// # Errors
-/// Where a file or folder cannot be read.
-pub fn load(pack: Pack, folders: &[PathBuf]) -> Result<Engine, Failure> {
-    for folder in folders {
-        std::fs::metadata(folder).map_err(|error| {
-            let path = folder.display();
-            Failure::new(format!("{path}: cannot read rules: {error}"))
-        })?;
-    }
-    detect::load_rules(pack, folders, &Placeholders::default())
-        .map_err(|error| Failure::new(format!("cannot read rules: {error}")))
 }
 
 /// Reads a level from the command line.
@@ -85,30 +83,58 @@ pub fn parse_level(text: &str) -> Result<Level, String> {
     })
 }
 
-fn check(folders: &[PathBuf], screen: &mut Screen) -> Result<Done, Failure> {
-    let pack = if folders.is_empty() {
-        Pack::BuiltIn
-    } else {
-        Pack::Without
-    };
-    let counts = load(pack, folders)?.counts();
-    if screen.json() {
-        let told = |list: &[detect::Refusal]| -> Vec<Value> {
-            let rows = list.iter().map(|refusal| {
-                json!({ "file": refusal.file, "title": refusal.title, "reason": refusal.reason })
-            });
-            rows.collect()
+impl Check {
+    fn run(&self, screen: &mut Screen) -> Result<Done, Failure> {
+        let pack = if self.rules.is_empty() {
+            Pack::BuiltIn
+        } else {
+            Pack::Without
         };
-        let all = json!({
-            "schema": "saigen-rules-check/1",
-            "loaded": counts.loaded,
-            "correlations": counts.correlations,
-            "filters": counts.filters,
-            "refused": told(&counts.refused),
-            "remarks": told(&counts.remarks),
-        });
-        writeln!(screen.out(), "{all:#}")?;
-    } else {
+        let engine = load(pack, &self.rules, self.placeholders.as_deref())?;
+        let mut done = Done::Clean;
+        if !self.evidence.is_empty() {
+            let inputs = Inputs {
+                inputs: self.evidence.clone(),
+                key: None,
+            };
+            let opened = inputs.open(None, screen)?;
+            opened.warn(screen);
+            done = opened.done;
+            pipeline::survey(&opened.journals, &engine);
+        }
+        let counts = engine.counts();
+        let silent: Vec<&RuleInfo> = if self.evidence.is_empty() {
+            engine.without_source().map(AsRef::as_ref).collect()
+        } else {
+            engine.never_applicable().map(AsRef::as_ref).collect()
+        };
+        if screen.json() {
+            self.tell_machine(&engine, &counts, &silent, screen)?;
+        } else {
+            self.tell(&counts, &silent, screen)?;
+        }
+        Ok(if counts.refused.is_empty() {
+            done
+        } else {
+            done.max(Done::Damaged)
+        })
+    }
+
+    /// What is said of rules that cannot fire.
+    fn silent_word(&self) -> &'static str {
+        if self.evidence.is_empty() {
+            "for a log source that no evidence carries"
+        } else {
+            "for a log source that this evidence does not carry"
+        }
+    }
+
+    fn tell(
+        &self,
+        counts: &RuleCounts,
+        silent: &[&RuleInfo],
+        screen: &mut Screen,
+    ) -> Result<(), Failure> {
         for (colour, word, list) in [
             (Colour::Bad, "refused", &counts.refused),
             (Colour::Careful, "odd", &counts.remarks),
@@ -117,27 +143,63 @@ fn check(folders: &[PathBuf], screen: &mut Screen) -> Result<Done, Failure> {
             for refusal in list {
                 let title = refusal.title.as_ref().map(|title| format!(" ({title})"));
                 let place = safe_text(&format!("{}{}", refusal.file, title.unwrap_or_default()));
-                writeln!(
-                    screen.out(),
-                    "{word} {place}: {}",
-                    safe_text(&refusal.reason)
-                )?;
+                let reason = safe_text(&refusal.reason);
+                writeln!(screen.out(), "{word} {place}: {reason}")?;
             }
+        }
+        let word = screen.paint(Colour::Faint, "silent");
+        for rule in silent {
+            let line = safe_text(&format!("{} ({}): {}", rule.file, rule.title, rule.source));
+            writeln!(screen.out(), "{word} {line}")?;
         }
         writeln!(
             screen.out(),
-            "{} rules loaded, {} of them over several events; {} filters; {} refused",
+            "{} rules loaded, {} of them over several events; {} filters; {} refused; {} {}",
             counts.loaded,
             counts.correlations,
             counts.filters,
-            counts.refused.len()
+            counts.refused.len(),
+            silent.len(),
+            self.silent_word()
         )?;
+        Ok(())
     }
-    Ok(if counts.refused.is_empty() {
-        Done::Clean
-    } else {
-        Done::Damaged
-    })
+
+    fn tell_machine(
+        &self,
+        engine: &Engine,
+        counts: &RuleCounts,
+        silent: &[&RuleInfo],
+        screen: &mut Screen,
+    ) -> Result<(), Failure> {
+        let told = |list: &[detect::Refusal]| -> Vec<Value> {
+            let rows = list.iter().map(|refusal| {
+                json!({ "file": refusal.file, "title": refusal.title, "reason": refusal.reason })
+            });
+            rows.collect()
+        };
+        let named = |rule: &RuleInfo| {
+            json!({ "id": rule.id, "title": rule.title, "file": rule.file,
+                    "level": rule.level.name(), "source": rule.source })
+        };
+        let loaded: Vec<Value> = engine.rules().map(|rule| named(rule)).collect();
+        let not_applicable: Vec<Value> = silent.iter().map(|rule| named(rule)).collect();
+        let all = json!({
+            "schema": "saigen-rules-check/1",
+            "loaded": counts.loaded,
+            "refused": counts.refused.len(),
+            "correlations": counts.correlations,
+            "filters": counts.filters,
+            "applicable": counts.loaded - silent.len(),
+            "not_applicable": silent.len(),
+            "loaded_rules": loaded,
+            "refused_rules": told(&counts.refused),
+            "remarks": told(&counts.remarks),
+            "not_applicable_rules": not_applicable,
+        });
+        writeln!(screen.out(), "{all:#}")?;
+        Ok(())
+    }
 }
 
 fn list(engine: &Engine, screen: &mut Screen) -> Result<Done, Failure> {

@@ -7,10 +7,12 @@
 //! An event that lacks a `group-by` field belongs to no group.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use rsigma_parser::CorrelationType;
 use saigen_schemas::event::{ProcessKey, Time};
 
+use crate::detect::allow::{Exception, Quiet, Suppression};
 use crate::detect::detection::{Detection, MatchedField, cut, explain, quoted};
 use crate::detect::engine::{Engine, Match};
 use crate::detect::link::{Correlation, Member};
@@ -49,6 +51,8 @@ struct Group<R> {
 pub struct Correlator<'e, R> {
     engine: &'e Engine,
     groups: Vec<BTreeMap<Vec<String>, Group<R>>>,
+    /// How often what quietened which rule, and the first event.
+    quieted: BTreeMap<(Quiet, usize), (u64, R)>,
 }
 
 impl<'e, R: Clone + PartialEq> Correlator<'e, R> {
@@ -61,7 +65,46 @@ impl<'e, R: Clone + PartialEq> Correlator<'e, R> {
             .iter()
             .map(|_| BTreeMap::new())
             .collect();
-        Self { engine, groups }
+        Self {
+            engine,
+            groups,
+            quieted: BTreeMap::new(),
+        }
+    }
+
+    /// What was quietened so far, in the order of the exceptions and of the rules.
+    pub fn suppressed(&self) -> Vec<Suppression<R>> {
+        let rows = self.quieted.iter();
+        rows.filter_map(|((quiet, rule), (count, first))| {
+            Some(Suppression {
+                rule: Arc::clone(self.engine.info_at(*rule)?),
+                entry: self.engine.quiet_entry(*quiet),
+                count: *count,
+                first: first.clone(),
+            })
+        })
+        .collect()
+    }
+
+    /// The exceptions that covered nothing so far.
+    pub fn unused_exceptions(&self) -> Vec<&'e Exception> {
+        let used = |place: usize| {
+            self.quieted
+                .keys()
+                .any(|(quiet, _)| *quiet == Quiet::Excepted(place))
+        };
+        let all = self.engine.exceptions().enumerate();
+        all.filter(|(place, _)| !used(*place))
+            .map(|(_, exception)| exception)
+            .collect()
+    }
+
+    fn quieten(&mut self, quiet: Quiet, rule: usize, event: &R) {
+        let row = self
+            .quieted
+            .entry((quiet, rule))
+            .or_insert_with(|| (0, event.clone()));
+        row.0 += 1;
     }
 
     /// The detections that one event's matches make: first those of single rules, in the order of
@@ -70,11 +113,18 @@ impl<'e, R: Clone + PartialEq> Correlator<'e, R> {
         let mut found = Vec::new();
         let links = self.engine.links();
         for matched in matches {
-            if links.reported.get(matched.rule).copied().unwrap_or(true) {
+            if let Some(quiet) = matched.quiet {
+                self.quieten(quiet, matched.rule, &occasion.event);
+            } else if links.reported.get(matched.rule).copied().unwrap_or(true) {
                 found.extend(self.single(occasion, matched));
             }
         }
-        for matched in matches {
+        for matched in matches.iter().filter(|matched| matched.quiet.is_none()) {
+            let named = |name: &str| {
+                let names = links.captures.get(matched.rule)?;
+                let place = names.iter().position(|own| own == name)?;
+                matched.captured.get(place).cloned().flatten()
+            };
             for feed in links.feeds.get(matched.rule).into_iter().flatten() {
                 let text = |place: &usize| matched.captured.get(*place).cloned().flatten();
                 let Some(group) = feed.group.iter().map(text).collect::<Option<Vec<String>>>()
@@ -100,14 +150,14 @@ impl<'e, R: Clone + PartialEq> Correlator<'e, R> {
                     value,
                     event: occasion.event.clone(),
                 };
-                self.count(occasion, feed.correlation, group, entry, &mut found);
+                self.count(occasion, feed.correlation, group, entry, &named, &mut found);
             }
         }
         found
     }
 
     fn single(&self, occasion: &Occasion<R>, matched: &Match) -> Option<Detection<R>> {
-        let rule = self.engine.info_of(matched)?.clone();
+        let rule = Arc::clone(self.engine.info_at(matched.rule)?);
         Some(Detection {
             rule,
             time: occasion.time,
@@ -125,6 +175,7 @@ impl<'e, R: Clone + PartialEq> Correlator<'e, R> {
         index: usize,
         key: Vec<String>,
         entry: Entry<R>,
+        named: &dyn Fn(&str) -> Option<String>,
         found: &mut Vec<Detection<R>>,
     ) {
         let engine = self.engine;
@@ -178,11 +229,12 @@ impl<'e, R: Clone + PartialEq> Correlator<'e, R> {
             _ => shared
                 .iter()
                 .find(|(own, _)| own == name)
-                .map(|(_, value)| value.clone()),
+                .map(|(_, value)| value.clone())
+                .or_else(|| named(name)),
         };
         let place = engine.place_of_correlation(index);
-        if engine.is_allowed(place, Some(occasion.time.wall_us), &value) {
-            return;
+        if let Some(quiet) = engine.excepted(place, Some(occasion.time.wall_us), &value) {
+            return self.quieten(quiet, place, &occasion.event);
         }
         if correlation.reported {
             found.push(Detection {
@@ -248,7 +300,7 @@ impl<'e, R: Clone + PartialEq> Correlator<'e, R> {
                 value,
                 event: occasion.event.clone(),
             };
-            self.count(occasion, upper, key, entry, found);
+            self.count(occasion, upper, key, entry, &|_| None, found);
         }
     }
 }

@@ -9,6 +9,9 @@ use crate::detect::RuleInfo;
 /// The most characters of a value that are kept in a detection. The event itself has the rest.
 const VALUE_CHARS_MAX: usize = 1024;
 
+/// The selection of fields that fitted a list of indicators.
+pub(super) const INDICATOR: &str = "indicator";
+
 /// One field that fitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MatchedField {
@@ -55,7 +58,12 @@ pub(super) fn cut(value: &str) -> String {
 pub(super) fn explain(fields: &[MatchedField]) -> String {
     let mut parts: Vec<String> = Vec::new();
     for field in fields {
-        let part = format!("{} is {}", field.field, quoted(&field.value));
+        let mut part = format!("{} is {}", field.field, quoted(&field.value));
+        if field.selection == INDICATOR
+            && let Some(place) = &field.pattern
+        {
+            part = format!("{} holds {} ({place})", field.field, quoted(&field.value));
+        }
         if !parts.contains(&part) {
             parts.push(part);
         }

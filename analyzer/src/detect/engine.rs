@@ -1,16 +1,18 @@
 //! Rules held against events: which rule fits which event, whatever the thread.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rsigma_eval::{Engine as Matcher, EvaluationResult, FieldMatch, MatchDetailLevel, ResultBody};
 use saigen_schemas::event::{Event, Kind, Source};
 use serde_json::Value as Json;
+use sha2::{Digest as _, Sha256};
 
-use crate::detect::allow::{Allowed, Exception};
+use crate::detect::allow::{Allowed, EVERY_RULE, Exception, Quiet};
 use crate::detect::audit::AuditWords;
-use crate::detect::detection::{MatchedField, cut};
+use crate::detect::detection::{INDICATOR, MatchedField, cut};
 use crate::detect::fields::{Context, View};
+use crate::detect::indicators::Indicators;
 use crate::detect::link::{Links, link};
 use crate::detect::load::{Loaded, read_rules};
 use crate::detect::mend::Placeholders;
@@ -33,9 +35,11 @@ pub struct Engine {
     /// One matcher a log source, built when the first event of it comes: evidence of Linux alone
     /// never pays for rules of Windows.
     matchers: Vec<OnceLock<Matcher>>,
-    /// Events seen of each log source.
-    seen: Vec<AtomicU64>,
+    /// Whether an event of each log source was seen.
+    seen: Vec<AtomicBool>,
     allowed: Vec<Allowed>,
+    indicators: Indicators,
+    hasher: Sha256,
 }
 
 /// One rule that fitted one event.
@@ -47,6 +51,8 @@ pub struct Match {
     pub(super) fields: Vec<MatchedField>,
     /// The values that correlations of this rule ask for, in the order of [`Links::captures`].
     pub(super) captured: Vec<Option<String>>,
+    /// Why it is no detection, if so.
+    pub(super) quiet: Option<Quiet>,
 }
 
 /// How many rules there are, and what became of them.
@@ -69,6 +75,13 @@ impl Engine {
     /// [`Engine::counts`].
     #[must_use]
     pub fn new(texts: impl IntoIterator<Item = RuleText>, placeholders: &Placeholders) -> Self {
+        let mut hasher = Sha256::new();
+        let texts = texts.into_iter().inspect(|text| {
+            for part in [text.name.as_bytes(), text.text.as_bytes()] {
+                hasher.update((part.len() as u64).to_le_bytes());
+                hasher.update(part);
+            }
+        });
         let mut set = read_rules(texts, placeholders);
         let links = link(&set.rules, set.correlations, &mut set.refused);
         for (index, rule) in set.rules.iter_mut().enumerate() {
@@ -82,9 +95,37 @@ impl Engine {
             remarks: set.remarks,
             filters: set.filters,
             matchers: LogSource::ALL.iter().map(|_| OnceLock::new()).collect(),
-            seen: LogSource::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+            seen: LogSource::ALL
+                .iter()
+                .map(|_| AtomicBool::new(false))
+                .collect(),
             allowed: Vec::new(),
+            indicators: Indicators::default(),
+            hasher,
         }
+    }
+
+    /// SHA-256 over all rules in their order, and over the lists of indicators and the exceptions where
+    /// there are any.
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
+        self.hasher.clone().finalize().into()
+    }
+
+    /// Takes lists of indicators into use: what stands in them is found in every event. It comes
+    /// before [`Engine::allow`], so that exceptions may name them.
+    pub fn watch_for(&mut self, mut indicators: Indicators) {
+        indicators.close();
+        for list in indicators.lists() {
+            self.hasher.update(list.sha256);
+        }
+        self.indicators = indicators;
+    }
+
+    /// The lists of indicators in use.
+    #[must_use]
+    pub const fn indicators(&self) -> &Indicators {
+        &self.indicators
     }
 
     /// Takes exceptions into use: what they cover is no detection, and counted.
@@ -95,48 +136,68 @@ impl Engine {
     pub fn allow(&mut self, exceptions: Vec<Exception>) -> Result<(), String> {
         let mut allowed = Vec::new();
         for exception in exceptions {
-            let named: Vec<&str> = self
-                .find(&exception.rule)
-                .map(|rule| rule.id.as_str())
-                .collect();
-            let places = self
-                .rules()
-                .enumerate()
-                .filter(|(_, rule)| named.contains(&rule.id.as_str()));
-            let rules: Vec<usize> = places.map(|(place, _)| place).collect();
+            let rules: Vec<usize> = if exception.rule == EVERY_RULE {
+                (0..self.all().count()).collect()
+            } else {
+                let named: Vec<&str> = self
+                    .find(&exception.rule)
+                    .map(|rule| rule.id.as_str())
+                    .collect();
+                let places = self.all().enumerate();
+                places
+                    .filter(|(_, rule)| named.contains(&rule.id.as_str()))
+                    .map(|(place, _)| place)
+                    .collect()
+            };
             if rules.is_empty() {
                 return Err(format!(
                     "line {}: no rule {} is loaded",
                     exception.line, exception.rule
                 ));
             }
-            allowed.push(Allowed {
-                exception,
-                rules,
-                uses: AtomicU64::new(0),
-            });
+            allowed.push(Allowed { exception, rules });
+        }
+        for Allowed { exception, rules } in &allowed {
+            self.hasher.update(exception.entry());
+            let correlations = rules
+                .iter()
+                .filter_map(|rule| rule.checked_sub(self.rules.len()));
+            for correlation in correlations {
+                self.links.capture_for(correlation, &exception.fields);
+            }
         }
         self.allowed.append(&mut allowed);
         Ok(())
     }
 
-    /// The exceptions and how often each was used so far.
-    pub fn exceptions(&self) -> impl Iterator<Item = (&Exception, u64)> {
-        self.allowed
-            .iter()
-            .map(|allowed| (&allowed.exception, allowed.uses.load(Ordering::Relaxed)))
+    /// The exceptions in use.
+    pub fn exceptions(&self) -> impl Iterator<Item = &Exception> {
+        self.allowed.iter().map(|allowed| &allowed.exception)
     }
 
-    /// Whether a finding of the rule at a place is excepted; the first exception that fits counts.
-    pub(super) fn is_allowed(
+    /// The exception that a finding of the rule at a place falls under; the first that fits.
+    pub(super) fn excepted(
         &self,
         rule: usize,
         wall_us: Option<i64>,
         value: &dyn Fn(&str) -> Option<String>,
-    ) -> bool {
+    ) -> Option<Quiet> {
         self.allowed
             .iter()
-            .any(|allowed| allowed.takes(rule, wall_us, value))
+            .position(|allowed| allowed.takes(rule, wall_us, value))
+            .map(Quiet::Excepted)
+    }
+
+    /// What quietened, as it stands in its file.
+    pub(super) fn quiet_entry(&self, quiet: Quiet) -> String {
+        match quiet {
+            Quiet::Excepted(place) => self
+                .allowed
+                .get(place)
+                .map(|allowed| allowed.exception.entry())
+                .unwrap_or_default(),
+            Quiet::KnownGood(list) => self.indicators.good_entry(list),
+        }
     }
 
     /// The place of a correlation among all rules.
@@ -165,6 +226,26 @@ impl Engine {
             .chain(self.links.correlations.iter().map(|rule| &rule.info))
     }
 
+    /// Rules, correlations and the rules that stand for indicators, in the order of their places.
+    fn all(&self) -> impl Iterator<Item = &Arc<RuleInfo>> {
+        self.rules().chain(self.indicators.rules())
+    }
+
+    /// The rule at a place.
+    pub(super) fn info_at(&self, place: usize) -> Option<&Arc<RuleInfo>> {
+        let correlations = &self.links.correlations;
+        if let Some(rule) = self.rules.get(place) {
+            return Some(&rule.info);
+        }
+        let place = place.checked_sub(self.rules.len())?;
+        if let Some(rule) = correlations.get(place) {
+            return Some(&rule.info);
+        }
+        self.indicators
+            .rules()
+            .get(place.checked_sub(correlations.len())?)
+    }
+
     /// Adds files that could not even be read.
     pub(super) fn add_refusals(&mut self, refused: Vec<Refusal>) {
         self.refused.extend(refused);
@@ -179,7 +260,7 @@ impl Engine {
                 .or_else(|| last.strip_suffix(".yaml"))
                 .unwrap_or(last)
         };
-        self.rules()
+        self.all()
             .filter(move |rule| rule.id == name || rule.title == name || stem(&rule.file) == name)
     }
 
@@ -214,7 +295,7 @@ impl Engine {
         rule.sources.iter().any(|source| {
             self.seen
                 .get(source.index())
-                .is_some_and(|count| count.load(Ordering::Relaxed) > 0)
+                .is_some_and(|seen| seen.load(Ordering::Relaxed))
         })
     }
 
@@ -226,35 +307,89 @@ impl Engine {
     #[must_use]
     pub fn evaluate(&self, event: &Event<'_>, context: &Context<'_>) -> Vec<Match> {
         let view = View::new(event, context);
-        let wall_us = Some(event.time.wall_us);
         let mut matches = Vec::new();
         for source in sources_of(event) {
             if source == LogSource::LinuxAuditd && !is_audit_record(event) {
-                self.hold(source, &AuditWords(&view), wall_us, &mut matches);
+                self.hold(source, &AuditWords(&view), &mut matches);
             } else {
-                self.hold(source, &view, wall_us, &mut matches);
+                self.hold(source, &view, &mut matches);
             }
         }
-        in_order(matches)
+        let mut matches = in_order(matches);
+        let first = self.rules.len() + self.links.correlations.len();
+        let held = self.indicators.hold(event).into_iter();
+        matches.extend(held.map(|(place, fields)| Match {
+            rule: first + place,
+            fields,
+            captured: Vec::new(),
+            quiet: None,
+        }));
+        self.quieten(&mut matches, Some(event.time.wall_us), &view);
+        self.know_good(&mut matches, &event.kind, &view);
+        matches
+    }
+
+    /// Takes note of the log sources of an event without holding it against their rules.
+    pub fn survey(&self, event: &Event<'_>) {
+        for source in sources_of(event) {
+            self.see(source);
+        }
+    }
+
+    fn see(&self, source: LogSource) {
+        // Written once, so that threads do not take the line from each other.
+        if let Some(seen) = self.seen.get(source.index())
+            && !seen.load(Ordering::Relaxed)
+        {
+            seen.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Holds anything with named fields against the rules of one log source.
     pub fn evaluate_as<S: Subject>(&self, source: LogSource, subject: &S) -> Vec<Match> {
         let mut matches = Vec::new();
-        self.hold(source, subject, None, &mut matches);
-        in_order(matches)
+        self.hold(source, subject, &mut matches);
+        let mut matches = in_order(matches);
+        self.quieten(&mut matches, None, subject);
+        matches
     }
 
-    fn hold<S: Subject>(
-        &self,
-        source: LogSource,
-        subject: &S,
-        wall_us: Option<i64>,
-        matches: &mut Vec<Match>,
-    ) {
-        if let Some(count) = self.seen.get(source.index()) {
-            count.fetch_add(1, Ordering::Relaxed);
+    /// Marks the matches that an exception covers.
+    fn quieten<S: Subject>(&self, matches: &mut [Match], wall_us: Option<i64>, subject: &S) {
+        if self.allowed.is_empty() {
+            return;
         }
+        let value = |name: &str| subject.field(name).and_then(value_text);
+        for found in matches {
+            found.quiet = self.excepted(found.rule, wall_us, &value);
+        }
+    }
+
+    /// Marks the matches that rest only on what a file is called, where it lies or what it says of itself, where
+    /// the file is known to be good. What a program does is never quietened by what it is.
+    fn know_good(&self, matches: &mut [Match], kind: &Kind<'_>, view: &View<'_, '_>) {
+        if matches.is_empty() || !self.indicators.knows_good() {
+            return;
+        }
+        let of_file = identity_fields(kind);
+        let hashes = view.field("Hashes").and_then(value_text);
+        let Some(list) = hashes.and_then(|hashes| self.indicators.good_file(&hashes)) else {
+            return;
+        };
+        for found in matches.iter_mut().filter(|found| found.quiet.is_none()) {
+            let of_hash = |field: &MatchedField| {
+                field.selection == INDICATOR && self.indicators.good_file(&field.value).is_some()
+            };
+            let of_identity = |field: &MatchedField| of_file.contains(&field.field.as_str());
+            let fields = &found.fields;
+            if !fields.is_empty() && fields.iter().all(of_identity) && !fields.iter().any(of_hash) {
+                found.quiet = Some(Quiet::KnownGood(list));
+            }
+        }
+    }
+
+    fn hold<S: Subject>(&self, source: LogSource, subject: &S, matches: &mut Vec<Match>) {
+        self.see(source);
         let Some(slot) = self.matchers.get(source.index()) else {
             return;
         };
@@ -262,15 +397,8 @@ impl Engine {
         if matcher.rule_count() == 0 {
             return;
         }
-        for result in matcher.evaluate(&Held(subject)) {
-            let Some(found) = self.read_result(result, subject) else {
-                continue;
-            };
-            let value = |name: &str| subject.field(name).and_then(value_text);
-            if !self.is_allowed(found.rule, wall_us, &value) {
-                matches.push(found);
-            }
-        }
+        let results = matcher.evaluate(&Held(subject)).into_iter();
+        matches.extend(results.filter_map(|result| self.read_result(result, subject)));
     }
 
     fn build_matcher(&self, source: LogSource) -> Matcher {
@@ -303,13 +431,8 @@ impl Engine {
             rule,
             fields,
             captured,
+            quiet: None,
         })
-    }
-
-    /// What a match's rule says of itself.
-    #[must_use]
-    pub(super) fn info_of(&self, found: &Match) -> Option<&Arc<RuleInfo>> {
-        self.rules.get(found.rule).map(|rule| &rule.info)
     }
 
     pub(super) const fn links(&self) -> &Links {
@@ -320,6 +443,39 @@ impl Engine {
 /// Whether an event is a record of audit's own, with audit's own fields.
 fn is_audit_record(event: &Event<'_>) -> bool {
     event.source == Source::Audit && matches!(event.kind, Kind::RecordRaw(_))
+}
+
+/// The fields that say what the file is whose hashes an event of this kind carries, by the names of rules and of
+/// the event model.
+fn identity_fields(kind: &Kind<'_>) -> &'static [&'static str] {
+    if matches!(kind, Kind::ProcessStart(_)) {
+        &[
+            "Image",
+            "NewProcessName",
+            "OriginalFileName",
+            "Product",
+            "Description",
+            "Company",
+            "Hashes",
+            "sha256",
+            "image",
+        ]
+    } else if matches!(kind, Kind::FileMapped(_) | Kind::ModuleLoaded(_)) {
+        &[
+            "ImageLoaded",
+            "OriginalFileName",
+            "Product",
+            "Description",
+            "Company",
+            "Hashes",
+            "Signed",
+            "Signature",
+            "SignatureStatus",
+            "path",
+        ]
+    } else {
+        &["TargetFilename", "Hashes", "Hash", "sha256", "path"]
+    }
 }
 
 fn in_order(mut matches: Vec<Match>) -> Vec<Match> {

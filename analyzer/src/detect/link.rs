@@ -285,6 +285,22 @@ impl Links {
         });
     }
 
+    /// Captures fields that an exception from a correlation asks for, of every rule that feeds it.
+    pub(super) fn capture_for(&mut self, correlation: usize, fields: &[(String, String)]) {
+        for rule in 0..self.feeds.len() {
+            let feeds = |feed: &Feed| feed.correlation == correlation;
+            if self
+                .feeds
+                .get(rule)
+                .is_some_and(|all| all.iter().any(feeds))
+            {
+                for (name, _) in fields {
+                    self.capture(rule, name);
+                }
+            }
+        }
+    }
+
     fn capture(&mut self, rule: usize, field: &str) -> usize {
         let Some(wanted) = self.captures.get_mut(rule) else {
             return usize::MAX;

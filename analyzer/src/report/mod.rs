@@ -21,7 +21,7 @@ pub use html::write_html;
 pub use json::write_json;
 pub(crate) use json::write_quietly;
 pub use text::write_text;
-pub use timeline::write_timeline;
+pub use timeline::{cell as csv_cell, write_timeline};
 pub use visible::{Visible, clip};
 
 #[cfg(doc)]

@@ -245,7 +245,7 @@ fn push_incident<'a>(
 /// in their full-width forms; an apostrophe before it makes it text. Where the list
 /// separator is a semicolon the program cuts at those instead of at our commas, so the same
 /// holds for what follows a semicolon.
-fn cell(text: &str) -> String {
+pub fn cell(text: &str) -> String {
     let shown = Visible(&clip(text, CELL_CHARACTERS_MAX)).to_string();
     let mut cell = String::with_capacity(shown.len() + 2);
     cell.push('"');

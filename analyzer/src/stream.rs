@@ -70,6 +70,8 @@ pub enum GapWhy {
     Missing,
     /// The recorder crashed and says so.
     Crash,
+    /// The recorder removed them to keep to its quota, and says so.
+    Removed,
     /// The recorder was silent for longer than it may be.
     Silent,
 }
@@ -82,6 +84,7 @@ impl GapWhy {
             Self::Damaged => "damaged",
             Self::Missing => "missing",
             Self::Crash => "crash",
+            Self::Removed => "removed",
             Self::Silent => "silent",
         }
     }

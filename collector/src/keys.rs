@@ -10,16 +10,16 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
-use saigen_schemas::journal::checkpoint::{CheckpointKey, Succession};
+use saigen_schemas::journal::checkpoint::{CheckpointKey, PublicKey, Succession};
+use saigen_schemas::journal::hex::{from_hex, to_hex};
 use saigen_schemas::journal::seal::{EnrolmentId, EnrolmentSecret, FrameKey};
-use saigen_schemas::journal::{AuditorKey, EndpointKey, KeyFileError};
-
-/// How many positions the key on disk is ahead: what a crash can hide, against how often the key
-/// must be made durable (four small writes each time).
-const AHEAD: u64 = 32;
+use saigen_schemas::journal::{AHEAD_DEFAULT, AuditorKey, EndpointKey, KeyFileError};
 
 /// The most bytes of a key file.
 const FILE_BYTES_MAX: u64 = 4096;
+
+/// The most bytes of the list of successions: a century of segments of an hour.
+const LIST_BYTES_MAX: u64 = 200 << 20;
 
 /// What went wrong with a key file.
 #[derive(Debug)]
@@ -130,7 +130,11 @@ pub fn generate(dir: &Path) -> Result<Made, KeyError> {
             return Err(KeyError::Exists { path: path.clone() });
         }
     }
-    let auditor = AuditorKey { enrolment, secret };
+    let auditor = AuditorKey {
+        enrolment,
+        secret,
+        ahead: AHEAD_DEFAULT,
+    };
     write_new(&made.auditor, 0o600, auditor.write().as_bytes())?;
     write_new(
         &made.endpoint,
@@ -195,6 +199,11 @@ pub struct KeyState {
     held: File,
     /// The first position whose key may not be used yet: what stands on disk.
     kept: u64,
+    /// How far ahead the key on disk is kept.
+    ahead: u64,
+    /// How the present key of checkpoints came from those before it, in order, the present one
+    /// last. It begins with generation 1, unless the list beside the key was lost.
+    successions: Vec<Succession>,
 }
 
 impl KeyState {
@@ -217,12 +226,15 @@ impl KeyState {
             path: path.clone(),
             error,
         })?;
+        let successions = read_successions(&list_of(&path), key.enrolment, &key.checkpoint)?;
         let state = Self {
             path,
             enrolment: key.enrolment,
             checkpoint: key.checkpoint,
             held: file,
             kept: key.key.position(),
+            ahead: key.ahead,
+            successions,
         };
         Ok((state, key.key))
     }
@@ -242,30 +254,55 @@ impl KeyState {
     /// Takes the key of the next generation into use, in memory. The old one stays on disk
     /// until [`Self::step_ahead`], so that a crash before the opening with this
     /// succession is durable leads to the same succession again.
-    pub fn succeed(&mut self) -> Succession {
-        self.checkpoint.succeed(self.enrolment)
-    }
-
-    /// Makes sure that the key on disk is ahead of `next`, the key of the next position: call it
-    /// before that position is used.
+    ///
+    /// The succession is added to the list beside the key file: whoever holds the public key of
+    /// generation 0 can follow it to any later recording. It holds no secret.
     ///
     /// # Errors
-    /// If the file cannot be replaced; then the position must not be used.
-    pub fn before_use(&mut self, next: &FrameKey) -> Result<(), KeyError> {
-        if next.position() < self.kept {
-            return Ok(());
-        }
-        self.step_ahead(next)
+    /// If that list cannot be written.
+    pub fn succeed(&mut self) -> Result<(), KeyError> {
+        let succession = self.checkpoint.succeed(self.enrolment);
+        let path = list_of(&self.path);
+        let mut list = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io_error("open the list of keys", &path))?;
+        let line = format!(
+            "{} {} {}\n",
+            succession.generation,
+            succession.public_key,
+            to_hex(&succession.signature)
+        );
+        list.write_all(line.as_bytes())
+            .and_then(|()| list.sync_all())
+            .map_err(io_error("write the list of keys", &path))?;
+        self.successions.push(succession);
+        Ok(())
     }
 
-    /// Puts a key on disk that is [`AHEAD`] positions after `next`, and the checkpoints' key that is
-    /// in use: what stood there before is gone.
+    /// How the present key of checkpoints came from those before it, in order.
+    #[must_use]
+    pub fn successions(&self) -> &[Succession] {
+        &self.successions
+    }
+
+    /// Whether the key on disk must go further ahead before the position of `next` may be used. What
+    /// was written must be durable before that.
+    #[must_use]
+    pub fn is_used_up_by(&self, next: &FrameKey) -> bool {
+        next.position() >= self.kept
+    }
+
+    /// Puts a key on disk that is as far ahead of `next` as the enrolment says, and the checkpoints'
+    /// key that is in use: what stood there before is gone.
     ///
     /// # Errors
-    /// If the file cannot be replaced.
+    /// If the file cannot be replaced; then the position of `next` must not be used.
     pub fn step_ahead(&mut self, next: &FrameKey) -> Result<(), KeyError> {
         let mut ahead = next.clone();
-        for _ in 0..AHEAD {
+        for _ in 0..self.ahead {
             ahead.advance();
         }
         self.keep(ahead)
@@ -293,6 +330,7 @@ impl KeyState {
             enrolment: self.enrolment,
             key,
             checkpoint: self.checkpoint.clone(),
+            ahead: self.ahead,
         }
         .write();
         let file = write_new(&new, 0o600, text.as_bytes())?;
@@ -304,6 +342,60 @@ impl KeyState {
         self.kept = kept;
         Ok(())
     }
+}
+
+/// Where the list of successions lies: beside the key, under its name.
+fn list_of(key: &Path) -> PathBuf {
+    key.with_added_extension("successions")
+}
+
+/// The successions that lead to the present key, from the list beside the key file. A line that
+/// a crash cut, or that was written twice, is passed over; where something is missing or does not
+/// hold, only what comes after it is of use.
+fn read_successions(
+    path: &Path,
+    enrolment: EnrolmentId,
+    present: &CheckpointKey,
+) -> Result<Vec<Succession>, KeyError> {
+    let mut text = Vec::new();
+    match File::open(path) {
+        Ok(list) => list
+            .take(LIST_BYTES_MAX)
+            .read_to_end(&mut text)
+            .map_err(io_error("read the list of keys", path))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(io_error("open the list of keys", path)(error)),
+    };
+    let mut successions: Vec<Succession> = Vec::new();
+    for succession in text.split(|&byte| byte == b'\n').filter_map(succession_of) {
+        let wanted = successions.last().map_or(1, |last| last.generation + 1);
+        let held = successions
+            .last()
+            .is_none_or(|last| succession.holds(enrolment, last.public_key));
+        if succession.generation >= wanted && succession.generation <= present.generation() {
+            if succession.generation > wanted || !held {
+                successions.clear();
+            }
+            successions.push(succession);
+        }
+    }
+    let whole = successions.last().is_some_and(|last| {
+        (last.generation, last.public_key) == (present.generation(), present.public())
+    });
+    if !whole {
+        successions.clear();
+    }
+    Ok(successions)
+}
+
+/// A line of the list.
+fn succession_of(line: &[u8]) -> Option<Succession> {
+    let mut words = std::str::from_utf8(line).ok()?.split(' ');
+    Some(Succession {
+        generation: words.next()?.parse().ok()?,
+        public_key: PublicKey(from_hex(words.next()?)?),
+        signature: from_hex(words.next()?)?,
+    })
 }
 
 /// Opens the file at `path` with the lock on it.
@@ -335,6 +427,39 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    fn use_position(state: &mut KeyState, key: &FrameKey) {
+        if state.is_used_up_by(key) {
+            state.step_ahead(key).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_way_of_the_signing_key_is_kept_beside_it() {
+        let (_dir, made) = made();
+        for round in 0..3_u32 {
+            let (mut state, key) = KeyState::open(&made.endpoint).unwrap();
+            assert_eq!(u32::try_from(state.successions().len()), Ok(round));
+            state.succeed().unwrap();
+            if round == 1 {
+                // A crash before the key is kept leads to the same again.
+                drop(state);
+                (state, _) = KeyState::open(&made.endpoint).unwrap();
+                state.succeed().unwrap();
+            }
+            state.step_ahead(&key).unwrap();
+        }
+        let list = list_of(&made.endpoint);
+        let mut text = fs::read(&list).unwrap();
+        text.extend(b"4 00");
+        fs::write(&list, &text).unwrap();
+        let (state, _) = KeyState::open(&made.endpoint).unwrap();
+        assert_eq!(state.successions().len(), 3);
+        drop(state);
+        fs::write(&list, &text[1..]).unwrap();
+        let (state, _) = KeyState::open(&made.endpoint).unwrap();
+        assert_eq!(state.successions().first().unwrap().generation, 2);
+    }
 
     fn made() -> (tempfile::TempDir, Made) {
         let dir = tempfile::tempdir().unwrap();
@@ -371,7 +496,7 @@ mod tests {
             Err(KeyError::InUse { .. })
         ));
         for _ in 0..100 {
-            state.before_use(&key).unwrap();
+            use_position(&mut state, &key);
             key.advance();
         }
         assert!(matches!(
@@ -389,10 +514,10 @@ mod tests {
         let (_dir, made) = made();
         let (mut state, mut key) = KeyState::open(&made.endpoint).unwrap();
         for position in 0..100 {
-            state.before_use(&key).unwrap();
+            use_position(&mut state, &key);
             let on_disk = EndpointKey::read(&fs::read_to_string(&made.endpoint).unwrap()).unwrap();
             assert!(on_disk.key.position() > position);
-            assert!(on_disk.key.position() <= position + AHEAD);
+            assert!(on_disk.key.position() <= position + AHEAD_DEFAULT);
             key.advance();
         }
     }
@@ -421,7 +546,7 @@ mod tests {
         let link = dir.path().join("link.key");
         std::os::unix::fs::symlink(&made.endpoint, &link).unwrap();
         let (mut state, key) = KeyState::open(&link).unwrap();
-        state.before_use(&key).unwrap();
+        state.step_ahead(&key).unwrap();
         assert!(link.is_symlink());
         assert!(!made.endpoint.is_symlink());
     }

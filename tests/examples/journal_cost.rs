@@ -14,7 +14,8 @@ use saigen_schemas::journal::seal::{
     EnrolmentId, EnrolmentSecret, Follower, FrameKey, Sealer, chain_start,
 };
 use saigen_schemas::journal::{
-    FRAME_RAW_BYTES_TARGET, Frame, FrameHeader, PayloadBuilder, PayloadReader, PayloadSummary,
+    FRAME_RAW_BYTES_TARGET, Frame, FrameHeader, OfEvents, PayloadBuilder, PayloadReader,
+    PayloadSummary,
 };
 
 /// Runs of each measurement; the best counts, since whatever else runs only makes it slower.
@@ -196,7 +197,12 @@ fn encode(frames: &[Frame<'_>], with: EncodeWith) -> (f64, usize) {
             let header = FrameHeader {
                 events: summary.events,
                 raw_len: summary.raw_len,
-                root: Some(summary.root),
+                of_events: Some(OfEvents {
+                    first_us: summary.first_us,
+                    last_us: summary.last_us,
+                    kinds: summary.kinds,
+                    root: summary.root,
+                }),
                 ..template.header
             };
             sealer.seal(&header, &payload, &mut out);

@@ -13,10 +13,12 @@ use std::path::{Path, PathBuf};
 use saigen_analyzer::evidence::{Asked, JournalStream, Key, open, verify};
 use saigen_analyzer::stream::EventStream as _;
 use saigen_schemas::event::BootId;
-use saigen_schemas::journal::seal::{EnrolmentId, EnrolmentSecret, FrameKey, Sealer, chain_start};
+use saigen_schemas::journal::seal::{
+    ChainValue, EnrolmentId, EnrolmentSecret, FrameKey, Sealer, chain_start,
+};
 use saigen_schemas::journal::{
-    AuditorKey, FORMAT_VERSION, FRAME_RAW_BYTES_TARGET, FrameHeader, FrameKind, Opening,
-    PayloadBuilder, PayloadSummary, segment_file_name,
+    AHEAD_DEFAULT, AuditorKey, FORMAT_VERSION, FRAME_RAW_BYTES_TARGET, FrameHeader, FrameKind,
+    OfEvents, Opening, PayloadBuilder, PayloadSummary, segment_file_name,
 };
 
 type Failure = Box<dyn std::error::Error>;
@@ -37,6 +39,7 @@ fn main() -> Result<(), Failure> {
     let auditor = AuditorKey {
         enrolment: ENROLMENT,
         secret: EnrolmentSecret([7; 32]),
+        ahead: AHEAD_DEFAULT,
     };
     let key = Key::Auditor(auditor);
     let found = open(&[folder.path().to_owned()]);
@@ -160,12 +163,12 @@ impl Writer {
             segment: 1,
             enrolment: ENROLMENT.to_string(),
             sealed: true,
-            chain: self.sealer.chain().to_string(),
+            recording: 0,
             host: "bench".to_owned(),
             tool: "verify_rate".to_owned(),
             configuration_sha256: String::new(),
             generation: Some(0),
-            succession: None,
+            successions: Vec::new(),
             scope: "system".to_owned(),
             sources: Vec::new(),
         };
@@ -197,11 +200,14 @@ impl Writer {
             boot: BootId([1; 16]),
             boot_us: 1,
             wall_us: summary.last_us,
-            first_us: summary.first_us,
-            last_us: summary.last_us,
-            kinds: summary.kinds,
             lost: 0,
-            root: kind.holds_events().then_some(summary.root),
+            before: ChainValue([0; 32]),
+            of_events: kind.holds_events().then_some(OfEvents {
+                first_us: summary.first_us,
+                last_us: summary.last_us,
+                kinds: summary.kinds,
+                root: summary.root,
+            }),
         };
         self.sealer.seal(&header, payload, &mut self.out);
     }

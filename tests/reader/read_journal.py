@@ -12,7 +12,8 @@ import zstandard
 from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-HEADER = struct.Struct("<II4sBBHQQIII16sQqqqQQ")
+HEADER = struct.Struct("<II4sBBHQQIII16sQqQ32s")
+OF_EVENTS = struct.Struct("<qqQ32s")
 
 
 def domain(name, *parts):
@@ -199,51 +200,64 @@ def main():
     parser.add_argument("--events", action="store_true")
     args = parser.parse_args()
     kinds, counts = load_kinds(), {"frames": 0, "events": 0, "tags": 0, "signatures": 0, "closed": False}
-    key = position = chain = seq = None
+    key = position = chain = seq = recording = None
     public = bytes.fromhex(json.loads(args.public.read_text())["public_key"]) if args.public else None
+    generation = 0
     for path in sorted(args.journal.glob("????????.saj")):
-        data, at, digests = path.read_bytes(), 0, []
+        data, at, digests, first = path.read_bytes(), 0, [], None
         while at < len(data):
             fields = HEADER.unpack_from(data, at)
-            magic, content, signature, version, code, _, here, first_seq, events, size, raw_len, *_ = fields
+            magic, content, signature, version, code, _, here, first_seq, events, size, raw_len, *_, before = fields
             assert (magic, signature, version) == (0x184d2a5e, b"SAJ\0", 0), f"{path.name} at {at}: no frame"
+            assert content == (184 if code in (2, 4, 5, 6, 7, 8) else 128), f"{path.name} at {at}: length"
             head = data[at:at + content + 8]
             payload = data[at + content + 8:at + content + 8 + size]
             assert zlib.crc32(head[:-4] + payload) == struct.unpack("<I", head[-4:])[0], f"{path.name} at {at}: checksum"
             digested, tag = head[:-20], head[-20:-4]
+            if code == 1:
+                opening = json.loads(zstandard.ZstdDecompressor().decompress(payload, max_output_size=raw_len))
+                first = here
             if position is None:
-                opening = json.loads(zstandard.ZstdDecompressor().decompress(payload, max_output_size=1 << 18))
                 enrolment, position, seq = bytes.fromhex(opening["enrolment"]), here, first_seq
-                chain = domain("chain start", enrolment)
+                recording, chain = opening["recording"], domain("chain start", enrolment)
                 if args.key:
                     key = derive("first frame key", bytes.fromhex(json.loads(args.key.read_text())["secret"]))
                     for _ in range(position):
                         key = derive("next frame key", key)
             assert here == position and first_seq == seq, f"{path.name} at {at}: position {here}, {position} expected"
+            assert before == chain, f"{path.name} at {at}: chain before the frame"
             digest = domain("frame", digested, domain("payload", payload))
             number = struct.pack("<Q", position)
             if key:
-                assert blake3(chain + number + digest, key=key).digest()[:16] == tag, f"{path.name} at {at}: tag"
+                assert blake3(before + number + digest, key=key).digest()[:16] == tag, f"{path.name} at {at}: tag"
                 key, counts["tags"] = derive("next frame key", key), counts["tags"] + 1
             if code == 1:
-                opening = json.loads(zstandard.ZstdDecompressor().decompress(payload, max_output_size=1 << 18))
-                assert opening["chain"] == chain.hex(), f"{path.name}: chain before the segment"
-                if public and "succession" in opening:
-                    step = opening["succession"]
-                    new = bytes.fromhex(step["public_key"])
-                    message = b"saigen succes v0" + enrolment + struct.pack("<I", opening["generation"]) + new
-                    verify_key(public, message, bytes.fromhex(step["signature"]))
-                    public = new
-            if code == 9:
-                check = zstandard.ZstdDecompressor().decompress(payload, max_output_size=232)
-                assert check[56:88] == chain, f"{path.name} at {at}: chain of the checkpoint"
-                assert check[88:120] == root_of([blake3(b"\x00" + d).digest() for d in digests]), "root of the segment"
+                assert opening["recording"] == recording, f"{path.name}: of another recording"
+                steps = opening.get("successions", [])
                 if public:
-                    verify_key(public, check[:168], check[168:])
+                    assert opening["generation"] - len(steps) == generation, f"{path.name}: keys are missing"
+                    for step in steps:
+                        generation, new = generation + 1, bytes.fromhex(step["public_key"])
+                        message = b"saigen succes v0" + enrolment + struct.pack("<I", generation) + new
+                        verify_key(public, message, bytes.fromhex(step["signature"]))
+                        public = new
+            if code == 9:
+                check = zstandard.ZstdDecompressor().decompress(payload, max_output_size=144)
+                segment, of_key, begins = struct.unpack_from("<IIQ", check)
+                assert (segment, begins) == (opening["segment"], first), f"{path.name} at {at}: segment of the checkpoint"
+                assert check[16:48] == root_of([blake3(b"\x00" + d).digest() for d in digests]), "root of the segment"
+                if public:
+                    assert of_key == generation, f"{path.name} at {at}: key of the checkpoint"
+                    verify_key(public, b"saigen check v0\0" + enrolment + digested + check[:80], check[80:])
                     counts["signatures"] += 1
             if events:
-                read, root = read_events(payload, raw_len, events, kinds)
-                assert root == digested[108:140], f"{path.name} at {at}: root of the events"
+                first_us, last_us, present, root = OF_EVENTS.unpack_from(digested, HEADER.size)
+                read, found = read_events(payload, raw_len, events, kinds)
+                assert root == found, f"{path.name} at {at}: root of the events"
+                times = [event["wall_us"] for event in read]
+                assert (first_us, last_us) == (min(times), max(times)), f"{path.name} at {at}: times"
+                codes = {number for number, (name, _) in kinds.items() if any(e["kind"] == name for e in read)}
+                assert present == sum(1 << number for number in codes), f"{path.name} at {at}: kinds"
                 counts["events"] += len(read)
                 if args.events:
                     for event in read:

@@ -21,12 +21,14 @@ pub const RAW_LEN: usize = 40;
 pub const BOOT_US: usize = 60;
 /// Offset of the wall clock.
 pub const WALL_US: usize = 68;
-/// Offset of the earliest wall clock of an event.
-pub const FIRST_US: usize = 76;
-/// Offset of the kinds that are present.
-pub const KINDS: usize = 92;
 /// Offset of the loss counter.
-pub const LOST: usize = 100;
+pub const LOST: usize = 76;
+/// Offset of the chain before the frame.
+pub const BEFORE: usize = 84;
+/// Offset of the earliest wall clock of an event, in a frame of events.
+pub const FIRST_US: usize = 116;
+/// Offset of the kinds that are present, in a frame of events.
+pub const KINDS: usize = 132;
 /// Code of an opening.
 const OPEN: u8 = 1;
 /// Bytes of tag and checksum, which end a header.
@@ -136,10 +138,11 @@ pub fn strip(segments: &[Vec<u8>], enrolment: [u8; 16]) -> Vec<Vec<u8>> {
                 continue;
             }
             let mut frame = if frame[KIND] == OPEN {
-                unsealed_opening(&frame, &hex(&chain))
+                unsealed_opening(&frame)
             } else {
                 frame
             };
+            frame[BEFORE..BEFORE + 32].copy_from_slice(&chain);
             let header = header_len(&frame);
             frame[header - TAG_AND_CRC..header - 4].fill(0);
             set_u64(&mut frame, POSITION, position);
@@ -172,22 +175,13 @@ fn hash(domain: &str, parts: &[&[u8]]) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// An opening that says that nothing is sealed, after another value of the chain.
-fn unsealed_opening(frame: &[u8], chain: &str) -> Vec<u8> {
+/// An opening that says that nothing is sealed.
+fn unsealed_opening(frame: &[u8]) -> Vec<u8> {
     let header = header_len(frame);
     let raw = zstd::bulk::decompress(&frame[header..], size(u32_at(frame, RAW_LEN)))
         .expect("an opening decompresses");
     let text = String::from_utf8(raw).expect("an opening is JSON");
-    let own_chain = {
-        let at = text
-            .find("\"chain\":\"")
-            .expect("an opening names the chain")
-            + 9;
-        text[at..at + 64].to_owned()
-    };
-    let text = text
-        .replace("\"sealed\":true", "\"sealed\":false")
-        .replace(&own_chain, chain);
+    let text = text.replace("\"sealed\":true", "\"sealed\":false");
     let payload = zstd::bulk::compress(text.as_bytes(), 1).expect("memory compresses");
     let mut forged = frame[..header].to_vec();
     for (offset, len) in [(PAYLOAD_LEN, payload.len()), (RAW_LEN, text.len())] {
@@ -197,10 +191,6 @@ fn unsealed_opening(frame: &[u8], chain: &str) -> Vec<u8> {
     forged.extend(payload);
     mend(&mut forged);
     forged
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn header_len(frame: &[u8]) -> usize {

@@ -148,6 +148,8 @@ pub(super) fn silence_before(last_us: i64, acquired_us: i64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use saigen_schemas::journal::seal::ChainValue;
+
     use super::*;
 
     fn header(kind: FrameKind, boot_s: u64, wall_s: i64) -> FrameHeader {
@@ -161,11 +163,9 @@ mod tests {
             boot: BootId([1; 16]),
             boot_us: boot_s * 1_000_000,
             wall_us: wall_s * 1_000_000,
-            first_us: 0,
-            last_us: 0,
-            kinds: 0,
             lost: 0,
-            root: None,
+            before: ChainValue([0; 32]),
+            of_events: None,
         }
     }
 

@@ -130,8 +130,6 @@ struct Candidate {
     /// The number in its name, if it has a segment's name.
     named: Option<u32>,
     opening: Option<Opening>,
-    /// Position of its first frame, if that can be read.
-    position: Option<u64>,
 }
 
 #[derive(Default)]
@@ -287,33 +285,19 @@ enum Names {
     AsGiven,
 }
 
-/// Segments by recording: by enrolment, and within one by the position at which a first segment
-/// begins. Segments whose opening cannot be read are put to the largest.
+/// Segments by recording: by enrolment, and within one by the position at which a recording
+/// began. Segments whose opening cannot be read are put to the largest.
 fn recordings(candidates: Vec<Candidate>) -> BTreeMap<(Option<String>, u64), Vec<Candidate>> {
-    let mut begins: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    for candidate in &candidates {
-        if let (Some(opening), Some(position)) = (&candidate.opening, candidate.position) {
-            let begins = begins.entry(opening.enrolment.clone()).or_default();
-            if opening.segment == 1 {
-                begins.push(position);
-            }
-        }
-    }
     let mut groups: BTreeMap<(Option<String>, u64), Vec<Candidate>> = BTreeMap::new();
     let mut unknown = Vec::new();
     for candidate in candidates {
-        let Some((opening, position)) = candidate.opening.as_ref().zip(candidate.position) else {
-            unknown.push(candidate);
-            continue;
-        };
-        let begins = begins
-            .get(&opening.enrolment)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let before = begins.iter().filter(|&&begin| begin <= position).max();
-        let begin = before.or(begins.iter().min()).copied().unwrap_or(0);
-        let key = (Some(opening.enrolment.clone()), begin);
-        groups.entry(key).or_default().push(candidate);
+        match &candidate.opening {
+            Some(opening) => {
+                let key = (Some(opening.enrolment.clone()), opening.recording);
+                groups.entry(key).or_default().push(candidate);
+            }
+            None => unknown.push(candidate),
+        }
     }
     if !unknown.is_empty() {
         let largest = groups
@@ -400,7 +384,6 @@ fn look_at(path: &Path, name: &str) -> Result<Option<Candidate>, EvidenceError> 
             number: number.unwrap_or(1),
         },
         named,
-        position: first.map(|frame| frame.header.position),
         opening,
     }))
 }

@@ -1,28 +1,28 @@
 //! Follows chain, seals and positions over the segments of one journal, in order, and gathers
 //! what is wrong, what is missing, and which frames can be trusted.
+//!
+//! Here stands the way from frame to frame; [`restart`] says what a crash may explain, [`seals`] checks
+//! chain, tags and signatures, [`totals`] keeps what was found.
 
-use std::collections::BTreeMap;
+mod restart;
+mod seals;
+mod totals;
 
-use saigen_schemas::event::{BootId, KindName};
-use saigen_schemas::journal::checkpoint::Checkpoint;
+use saigen_schemas::journal::FrameKind;
+use saigen_schemas::journal::checkpoint::Succession;
 use saigen_schemas::journal::seal::{
-    ChainValue, EnrolmentId, EnrolmentSecret, Follower, STEPS_MAX, SealCheck, chain_start,
+    ChainValue, EnrolmentId, EnrolmentSecret, Follower, STEPS_MAX, chain_start,
 };
-use saigen_schemas::journal::{FrameKind, Opening};
 use saigen_schemas::report::{Cause, FindingKind, Verdict};
 
 use crate::evidence::clocks::Clocks;
-use crate::evidence::scan::{Content, Damage, EventFacts, FrameFacts};
-use crate::evidence::signatures::{Root, Signatures, Trust};
-use crate::evidence::verdict::{Completeness, Fault, FaultKind, Notice, Stretch, WhoRecorded};
+use crate::evidence::scan::{Content, Damage, FrameFacts};
+use crate::evidence::signatures::{Root, Signatures};
+use crate::evidence::verdict::{Fault, FaultKind, Notice};
 use crate::reference::SourceId;
 use crate::stream::{Gap, GapWhy};
-
-/// How many positions a crash may skip: the key on disk is at most that far ahead.
-const CRASH_FRAMES_MAX: u64 = 32;
-
-/// Most faults that are listed, and most holes that are remembered.
-const LISTED_MAX: usize = 1000;
+use restart::Restart;
+use totals::{Judged, LISTED_MAX, Totals};
 
 /// What a frame's seal is checked against.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,8 @@ pub(super) struct Expected<'a> {
     pub(super) enrolment: Option<EnrolmentId>,
     /// Its secret, or its public key, if the examiner holds one.
     pub(super) root: Root<'a>,
+    /// How many positions a crash may skip, as the examiner's key says.
+    pub(super) ahead: u64,
 }
 
 impl<'a> Expected<'a> {
@@ -50,17 +52,19 @@ pub(super) struct Trail<'a> {
     signatures: Signatures,
     /// The first stretch that the chain before the next frame covers.
     unsigned_from: usize,
-    /// Whether the chain's value before the next frame is known.
-    chain_known: bool,
+    /// The chain after the last frame that was read, unless frames are missing behind it.
+    chain: Option<ChainValue>,
+    /// Whether the seal of the frame before did not hold.
+    bad_before: bool,
     sealed: Option<bool>,
+    recording: Option<u64>,
     steps_left: u64,
     segment: Option<Segment>,
     last_number: Option<u32>,
     next: Option<Next>,
     holes: Vec<(u64, u64)>,
     damage: Option<Damage>,
-    torn: Option<usize>,
-    jump: Option<Jump>,
+    restart: Restart,
     clocks: Clocks,
     end: End,
     pub(super) found: Totals,
@@ -72,7 +76,6 @@ struct Segment {
     name: String,
     number: u32,
     frames: u64,
-    told_seal: bool,
 }
 
 /// What the frame before leads to.
@@ -83,40 +86,9 @@ struct Next {
     wall_us: i64,
 }
 
-/// Positions that were skipped where a segment begins, until the next frame says whether that was
-/// a crash.
-struct Jump {
-    fault: Fault,
-    gap: Gap,
-}
-
-/// What was gathered on the way.
-#[derive(Debug, Default)]
-pub(super) struct Totals {
-    pub(super) recorded: WhoRecorded,
-    pub(super) frames: u64,
-    pub(super) damaged: u64,
-    pub(super) events: u64,
-    pub(super) lost: u64,
-    pub(super) lost_by_source: BTreeMap<String, u64>,
-    pub(super) kinds: BTreeMap<KindName, u64>,
-    pub(super) sources: BTreeMap<&'static str, u64>,
-    pub(super) completeness: Option<Completeness>,
-    pub(super) span_us: Option<(i64, i64)>,
-    pub(super) positions: Option<(u64, u64)>,
-    pub(super) last_sealed_us: Option<i64>,
-    /// The last position that is covered by a signature that holds, of the enrolment's key.
-    pub(super) signed_to: Option<u64>,
-    pub(super) stretches: Vec<Stretch>,
-    pub(super) faults: Vec<Fault>,
-    pub(super) faults_unlisted: u64,
-    pub(super) notices: Vec<Notice>,
-    pub(super) gaps: Vec<Gap>,
-    boots: Vec<BootId>,
-}
-
 impl<'a> Trail<'a> {
     pub(super) fn new(source: SourceId, expected: Expected<'a>) -> Self {
+        // Where the chain begins matters to the first frame alone, which names it.
         let start = expected.enrolment.map_or(ChainValue([0; 32]), chain_start);
         Self {
             source,
@@ -124,20 +96,26 @@ impl<'a> Trail<'a> {
             follower: Follower::new(start, expected.secret()),
             signatures: Signatures::new(expected.enrolment, expected.root),
             unsigned_from: 0,
-            chain_known: false,
+            chain: None,
+            bad_before: false,
             sealed: None,
+            recording: None,
             steps_left: STEPS_MAX,
             segment: None,
             last_number: None,
             next: None,
             holes: Vec::new(),
             damage: None,
-            torn: None,
-            jump: None,
+            restart: Restart::default(),
             clocks: Clocks::default(),
             end: End::Open,
             found: Totals::default(),
         }
+    }
+
+    /// Takes up what a list of removed segments says of the keys of those that are gone.
+    pub(super) fn foretold(&mut self, successions: &[Succession]) {
+        self.signatures.foretold(successions);
     }
 
     /// Whether the journal ends as it should: by a close, and the signature over it if it is sealed.
@@ -156,14 +134,16 @@ impl<'a> Trail<'a> {
 
     /// A segment's file begins.
     pub(super) fn segment(&mut self, index: usize, name: &str, number: u32) {
-        if let Some(last) = self.last_number
-            && number > last + 1
-        {
-            let text = format!("{} not here", segments(last + 1, number - 1));
-            self.fault(name, 0, None, FaultKind::Incomplete, Cause::Missing, text);
-        } else if self.last_number.is_none() && number > 1 {
-            let text = format!("{} not here", segments(1, number - 1));
-            self.fault(name, 0, None, FaultKind::Incomplete, Cause::Missing, text);
+        let missing = match self.last_number {
+            Some(last) => (number > last + 1).then(|| (last + 1, number - 1)),
+            None => (number > 1).then(|| (1, number - 1)),
+        };
+        if let Some((first, last)) = missing {
+            let text = format!("{} not here", segments(first, last));
+            let told = self.fault(name, 0, None, FaultKind::Incomplete, Cause::Missing, text);
+            if first == 1 {
+                self.restart.head_missing = told.zip(Some(last));
+            }
         }
         self.last_number = Some(number);
         self.segment = Some(Segment {
@@ -171,7 +151,6 @@ impl<'a> Trail<'a> {
             name: name.to_owned(),
             number,
             frames: 0,
-            told_seal: false,
         });
     }
 
@@ -184,7 +163,8 @@ impl<'a> Trail<'a> {
         if empty && self.damage.is_none() {
             let name = self.segment_name();
             let text = "there is no frame in it".to_owned();
-            self.fault(&name, 0, None, FaultKind::Incomplete, Cause::Missing, text);
+            let told = self.fault(&name, 0, None, FaultKind::Incomplete, Cause::Missing, text);
+            self.explained_by_a_crash(told);
         }
     }
 
@@ -192,31 +172,24 @@ impl<'a> Trail<'a> {
     pub(super) fn damaged(&mut self, damage: Damage) {
         let position = self.next.map(|next| next.position);
         let name = self.segment_name();
-        if damage.cut {
-            let text = format!(
-                "it ends within a frame: {}, {} bytes",
-                damage.error, damage.len
-            );
-            self.torn = Some(self.found.faults.len());
-            self.fault(
-                &name,
-                damage.offset,
-                position,
+        let (kind, cause, text) = if damage.cut {
+            (
                 FaultKind::Incomplete,
                 Cause::Missing,
-                text,
-            );
+                format!(
+                    "it ends within a frame: {}, {} bytes",
+                    damage.error, damage.len
+                ),
+            )
         } else {
-            let text = format!("{}; {} bytes cannot be read", damage.error, damage.len);
-            self.fault(
-                &name,
-                damage.offset,
-                position,
+            (
                 FaultKind::Altered,
                 Cause::Checksum,
-                text,
-            );
-        }
+                format!("{}; {} bytes cannot be read", damage.error, damage.len),
+            )
+        };
+        let told = self.fault(&name, damage.offset, position, kind, cause, text);
+        self.explained_by_a_crash(told);
         self.damage = Some(damage);
     }
 
@@ -263,9 +236,12 @@ impl<'a> Trail<'a> {
             // What stood before stands here again: it is told, and not read twice.
             return;
         };
-        self.settle_jump(&facts);
-        if let Content::Opening(opening) = &facts.content {
-            self.opening(&facts, opening);
+        self.settle_restart(&facts);
+        self.link(&facts, standing);
+        match &facts.content {
+            Content::Opening(opening) => self.opening(&facts, opening),
+            Content::Removed(removed) => self.removed(&facts, removed),
+            Content::Nothing | Content::Checkpoint(_) | Content::Events(_) | Content::Wrong(_) => {}
         }
         let (verdict, cause) = self.seal(&facts, standing);
         self.numbers(&facts, standing);
@@ -281,7 +257,8 @@ impl<'a> Trail<'a> {
             | FrameKind::Suspend
             | FrameKind::Boot
             | FrameKind::Configuration
-            | FrameKind::Checkpoint => End::Open,
+            | FrameKind::Checkpoint
+            | FrameKind::Removed => End::Open,
         };
         self.count(facts, verdict, cause);
     }
@@ -345,210 +322,38 @@ impl<'a> Trail<'a> {
         if self.holes.len() < LISTED_MAX {
             self.holes.push((next.position, position));
         }
-        self.chain_known = false;
         self.signatures.missing();
         let events = facts.header.first_seq.checked_sub(next.seq);
         let damage = self.damage.take();
+        let at_border = facts.header.kind == FrameKind::Open;
+        if !at_border {
+            self.chain = None;
+        }
         if damage.as_ref().is_some_and(|damage| !damage.cut) {
-            self.gap(facts, next.position, missing, events, GapWhy::Damaged);
+            let gap = self.gap(facts, next.position, missing, events, GapWhy::Damaged);
+            self.restart.gap(gap, next.position);
             return;
         }
         let text = format!("{} missing", frames(next.position, position - 1));
-        let at_border = facts.header.kind == FrameKind::Open;
-        let fault = Fault {
-            file: self.segment_name(),
-            offset: facts.offset,
-            position: Some(next.position),
-            kind: if at_border {
-                FaultKind::Incomplete
-            } else {
-                FaultKind::Altered
-            },
-            cause: Cause::Missing,
+        let kind = if at_border {
+            FaultKind::Incomplete
+        } else {
+            FaultKind::Altered
+        };
+        let name = self.segment_name();
+        let told = self.fault(
+            &name,
+            facts.offset,
+            Some(next.position),
+            kind,
+            Cause::Missing,
             text,
-        };
-        let gap = Gap {
-            source: self.source,
-            from_us: Some(next.wall_us),
-            to_us: Some(facts.header.wall_us),
-            position: next.position,
-            frames: missing,
-            events,
-            why: GapWhy::Missing,
-        };
-        if at_border && missing <= CRASH_FRAMES_MAX {
-            self.jump = Some(Jump { fault, gap });
-        } else {
-            self.push_fault(fault);
-            self.push_gap(gap);
+        );
+        let gap = self.gap(facts, next.position, missing, events, GapWhy::Missing);
+        if at_border {
+            self.explained_by_a_crash(told);
+            self.restart.gap(gap, next.position);
         }
-    }
-
-    /// Whether positions that were skipped at a segment's beginning are a declared crash: its
-    /// second frame is a boot frame.
-    fn settle_jump(&mut self, facts: &FrameFacts) {
-        if facts.header.kind == FrameKind::Open {
-            return;
-        }
-        let torn = self.torn.take();
-        let Some(Jump { mut fault, mut gap }) = self.jump.take() else {
-            return;
-        };
-        if facts.header.kind == FrameKind::Boot {
-            fault.kind = FaultKind::Crash;
-            fault.text = format!(
-                "the recorder says that it was started again: {}",
-                fault.text
-            );
-            gap.why = GapWhy::Crash;
-            if let Some(torn) = torn.and_then(|torn| self.found.faults.get_mut(torn)) {
-                torn.kind = FaultKind::Crash;
-            }
-        }
-        self.push_fault(fault);
-        self.push_gap(gap);
-    }
-
-    /// An opening says what the segment is, and after which value of the chain it stands.
-    fn opening(&mut self, facts: &FrameFacts, opening: &Opening) {
-        let sealed_before = *self.sealed.get_or_insert(opening.sealed);
-        if sealed_before != opening.sealed {
-            self.altered(
-                facts,
-                Cause::Seal,
-                "one segment says that it is sealed, another that it is not",
-            );
-        }
-        let recorded = &mut self.found.recorded;
-        let host_before = recorded.hosts.last().cloned();
-        if !recorded.hosts.contains(&opening.host) {
-            recorded.hosts.push(opening.host.clone());
-        }
-        recorded.tool = Some(opening.tool.clone());
-        recorded.scope = Some(opening.scope.clone());
-        recorded.configuration_sha256 = Some(opening.configuration_sha256.clone());
-        recorded.sources.clone_from(&opening.sources);
-        if let Some(before) = host_before.filter(|before| *before != opening.host) {
-            let text = format!(
-                "segment {} is of host {}, the one before of {before}",
-                opening.segment, opening.host
-            );
-            self.notice(FindingKind::Note, text, facts);
-        }
-        let Some(said) = ChainValue::parse(&opening.chain) else {
-            self.altered(
-                facts,
-                Cause::Seal,
-                "its opening names no value of the chain",
-            );
-            self.chain_known = false;
-            return;
-        };
-        let first = opening.segment == 1;
-        if first && self.found.frames == 0 {
-            if self.expected.enrolment.map(chain_start) != Some(said) {
-                self.altered(
-                    facts,
-                    Cause::Seal,
-                    "the chain does not begin as its enrolment's must",
-                );
-            }
-            if facts.header.position > 0 {
-                let text = format!(
-                    "{} of earlier recordings of this enrolment",
-                    frames(0, facts.header.position - 1)
-                );
-                self.notice(FindingKind::Note, text, facts);
-            }
-        } else if self.chain_known && self.follower.chain() != said {
-            self.altered(facts, Cause::Seal, "the segment before does not end with the value of the chain after which this one stands: frames before were changed");
-        }
-        if !self.chain_known || self.follower.chain() != said {
-            self.unsigned_from = self.found.stretches.len();
-        }
-        self.follower.restart(said);
-        self.chain_known = true;
-        if let Err(text) = self.signatures.opening(&facts.header, opening) {
-            self.altered(facts, Cause::Seal, text);
-        }
-    }
-
-    /// Checks the seal, and follows the chain.
-    fn seal(&mut self, facts: &FrameFacts, standing: Standing) -> (Verdict, Option<Cause>) {
-        let tagged = facts.tag != [0; 16];
-        let sealed = self.sealed.unwrap_or(tagged);
-        if sealed != tagged {
-            let text = if sealed {
-                "its seal was taken off"
-            } else {
-                "it has a seal in a journal without"
-            };
-            self.seal_fault(facts, text);
-            self.chain_known = false;
-            return (Verdict::Altered, Some(Cause::Seal));
-        }
-        if matches!(standing, Standing::Late) {
-            return (Verdict::Altered, Some(Cause::Order));
-        }
-        if let Content::Checkpoint(checkpoint) = &facts.content {
-            self.checkpoint(facts, checkpoint);
-        }
-        self.signatures.frame(&facts.digest);
-        let check = self.chain_known.then(|| self.follow(facts));
-        match check {
-            _ if !sealed => (Verdict::Unsealed, None),
-            None => (Verdict::Unverified, Some(Cause::Seal)),
-            Some(SealCheck::Good) => (Verdict::Intact, None),
-            Some(SealCheck::Unchecked) => (Verdict::Unverified, Some(Cause::Key)),
-            Some(SealCheck::Bad) => {
-                self.seal_fault(
-                    facts,
-                    "its seal does not hold: it, or what stood before it, was changed",
-                );
-                self.chain_known = false;
-                (Verdict::Altered, Some(Cause::Seal))
-            }
-        }
-    }
-
-    /// Checks a checkpoint. Where its key is known to be the enrolment's, all that the chain
-    /// covers before it is what was recorded, for whoever holds the public key. Its own frame is
-    /// covered by the next.
-    fn checkpoint(&mut self, facts: &FrameFacts, checkpoint: &Checkpoint) {
-        let chain = self.chain_known.then(|| self.follower.chain());
-        match self.signatures.checkpoint(checkpoint, &facts.header, chain) {
-            Ok(Some(Trust::Proven)) => {
-                self.found.signed_to = facts.header.position.checked_sub(1);
-                let covered = self.found.stretches.get_mut(self.unsigned_from..);
-                for stretch in covered.unwrap_or_default() {
-                    if (stretch.verdict, stretch.cause) == (Verdict::Unverified, Some(Cause::Key)) {
-                        (stretch.verdict, stretch.cause) = (Verdict::Intact, None);
-                    }
-                }
-                self.unsigned_from = self.found.stretches.len();
-            }
-            Ok(Some(Trust::Claimed) | None) => {}
-            Err(text) => {
-                self.altered(facts, Cause::Seal, text);
-            }
-        }
-    }
-
-    /// Follows over one frame. Where the seal does not hold, keys are not derived further than
-    /// they were: a header that names a far position must not spoil those of the frames behind it.
-    fn follow(&mut self, facts: &FrameFacts) -> SealCheck {
-        let mut ahead = self.follower.clone();
-        let steps = self.follower.steps_to(facts.header.position);
-        if steps > self.steps_left {
-            return SealCheck::Bad;
-        }
-        let check = ahead.follow_digest(&facts.digest, facts.tag, facts.header.position);
-        if check == SealCheck::Bad {
-            self.steps_left -= steps;
-        } else {
-            self.follower = ahead;
-        }
-        check
     }
 
     /// Numbers of events go on where the frame before ended.
@@ -595,6 +400,7 @@ impl<'a> Trail<'a> {
             }
             Content::Nothing
             | Content::Opening(_)
+            | Content::Removed(_)
             | Content::Checkpoint(_)
             | Content::Events(_) => None,
         };
@@ -615,25 +421,21 @@ impl<'a> Trail<'a> {
             found.boots.push(header.boot);
             found.recorded.boots.push(header.boot.to_string());
         }
-        if let Content::Events(events) = &facts.content {
+        if let (Content::Events(events), Some(said)) = (&facts.content, header.of_events) {
             found.events += u64::from(header.events);
-            let (first, last) = found.span_us.unwrap_or((header.first_us, header.last_us));
-            found.span_us = Some((first.min(header.first_us), last.max(header.last_us)));
+            let (first, last) = found.span_us.unwrap_or((said.first_us, said.last_us));
+            found.span_us = Some((first.min(said.first_us), last.max(said.last_us)));
             found.add(events);
         }
         let segment = self.segment.as_ref().map_or(0, |segment| segment.index);
-        found.stretch(segment, &facts, judged);
+        found.stretch(segment, &facts, judged, self.unsigned_from);
     }
 
     /// All segments were followed: what was still open is told.
     pub(super) fn finish(&mut self) {
-        if let Some(Jump { fault, gap }) = self.jump.take() {
-            self.push_fault(fault);
-            self.push_gap(gap);
-        }
         if self.damage.take().is_some() {
             self.found.damaged += 1;
-            self.push_gap(Gap {
+            self.found.push_gap(Gap {
                 source: self.source,
                 from_us: self.next.map(|next| next.wall_us),
                 to_us: None,
@@ -655,16 +457,6 @@ impl<'a> Trail<'a> {
             .unwrap_or_default()
     }
 
-    fn seal_fault(&mut self, facts: &FrameFacts, text: &str) {
-        let told = self
-            .segment
-            .as_mut()
-            .is_some_and(|segment| std::mem::replace(&mut segment.told_seal, true));
-        if !told {
-            self.altered(facts, Cause::Seal, text);
-        }
-    }
-
     fn altered(&mut self, facts: &FrameFacts, cause: Cause, text: &str) {
         let name = self.segment_name();
         let position = facts.header.position;
@@ -679,7 +471,7 @@ impl<'a> Trail<'a> {
         );
     }
 
-    /// Something is wrong.
+    /// Something is wrong. Gives its place in the list, if it is listed.
     pub(super) fn fault(
         &mut self,
         file: &str,
@@ -688,29 +480,15 @@ impl<'a> Trail<'a> {
         kind: FaultKind,
         cause: Cause,
         text: String,
-    ) {
-        self.push_fault(Fault {
+    ) -> Option<usize> {
+        self.found.push_fault(Fault {
             file: file.to_owned(),
             offset,
             position,
             kind,
             cause,
             text,
-        });
-    }
-
-    fn push_fault(&mut self, fault: Fault) {
-        // The gravest is never left out: it is the verdict.
-        let gravest = self
-            .found
-            .faults
-            .iter()
-            .all(|other| fault.kind < other.kind);
-        if self.found.faults.len() < LISTED_MAX || gravest {
-            self.found.faults.push(fault);
-        } else {
-            self.found.faults_unlisted += 1;
-        }
+        })
     }
 
     fn notice(&mut self, kind: FindingKind, text: String, facts: &FrameFacts) {
@@ -731,8 +509,8 @@ impl<'a> Trail<'a> {
         frames: u64,
         events: Option<u64>,
         why: GapWhy,
-    ) {
-        self.push_gap(Gap {
+    ) -> Option<usize> {
+        self.found.push_gap(Gap {
             source: self.source,
             from_us: self.next.map(|next| next.wall_us),
             to_us: Some(facts.header.wall_us),
@@ -740,13 +518,7 @@ impl<'a> Trail<'a> {
             frames,
             events,
             why,
-        });
-    }
-
-    fn push_gap(&mut self, gap: Gap) {
-        if self.found.gaps.len() < LISTED_MAX {
-            self.found.gaps.push(gap);
-        }
+        })
     }
 }
 
@@ -772,82 +544,6 @@ enum Standing {
     Later,
     /// It is one of those that were missing.
     Late,
-}
-
-impl Totals {
-    fn add(&mut self, events: &EventFacts) {
-        for &(kind, count) in &events.kinds {
-            *self.kinds.entry(kind).or_default() += count;
-        }
-        for &(source, count) in &events.sources {
-            *self.sources.entry(source).or_default() += count;
-        }
-        for (name, count) in &events.losses {
-            // Names come from the journal: a hostile one has no end of them.
-            if self.lost_by_source.len() < LISTED_MAX || self.lost_by_source.contains_key(name) {
-                let lost = self.lost_by_source.entry(name.clone()).or_default();
-                *lost = lost.saturating_add(*count);
-            }
-        }
-        if let Some((counted, recorded, whole)) = events.completeness {
-            let sum = self.completeness.get_or_insert_default();
-            sum.counted = sum.counted.saturating_add(counted);
-            sum.recorded = sum.recorded.saturating_add(recorded);
-            sum.whole = sum.whole.saturating_add(whole);
-        }
-    }
-
-    /// Joins neighbours that have come to share a verdict.
-    fn join_stretches(&mut self) {
-        self.stretches.dedup_by(|next, last| last.join(next));
-    }
-
-    /// Adds a frame to the stretch that it goes on, or begins one.
-    fn stretch(&mut self, segment: usize, facts: &FrameFacts, judged: Judged) {
-        let next = Stretch {
-            segment,
-            offset: facts.offset,
-            end: facts.offset + facts.len,
-            position: facts.header.position,
-            frames: 1,
-            from_us: facts.header.wall_us,
-            to_us: facts.header.wall_us,
-            decodes: judged.decodes,
-            verdict: judged.verdict,
-            cause: judged.cause,
-        };
-        let joined = self
-            .stretches
-            .last_mut()
-            .is_some_and(|last| last.join(&next));
-        if !joined {
-            self.stretches.push(next);
-        }
-    }
-}
-
-/// What was found of one frame.
-#[derive(Clone, Copy, Debug)]
-struct Judged {
-    verdict: Verdict,
-    cause: Option<Cause>,
-    decodes: bool,
-}
-
-impl Stretch {
-    /// Takes up the stretch behind it, if that goes on where this ends, with the same verdict.
-    fn join(&mut self, next: &Self) -> bool {
-        let same =
-            (self.verdict, self.cause, self.decodes) == (next.verdict, next.cause, next.decodes);
-        let behind = (self.segment, self.end) == (next.segment, next.offset)
-            && self.position.checked_add(self.frames) == Some(next.position);
-        if same && behind {
-            self.end = next.end;
-            self.frames += next.frames;
-            self.to_us = next.to_us;
-        }
-        same && behind
-    }
 }
 
 /// `segment 3 is` or `segments 3 to 5 are`.

@@ -46,6 +46,15 @@ impl Key {
         })
     }
 
+    /// How many positions a crash may skip in a journal of its enrolment.
+    #[must_use]
+    pub const fn ahead(&self) -> u64 {
+        match self {
+            Self::Auditor(key) => key.ahead,
+            Self::Public(key) => key.ahead,
+        }
+    }
+
     /// The enrolment that it is of.
     #[must_use]
     pub const fn enrolment(&self) -> EnrolmentId {

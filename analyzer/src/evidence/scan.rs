@@ -3,12 +3,14 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
 use saigen_schemas::event::{Kind, KindName};
 use saigen_schemas::journal::checkpoint::Checkpoint;
 use saigen_schemas::journal::seal::frame_digest;
 use saigen_schemas::journal::{
-    Frame, FrameError, FrameHeader, FrameKind, HEADER_BYTES_MAX, Opening, PayloadReader, find_frame,
+    Frame, FrameError, FrameHeader, FrameKind, HEADER_BYTES_MAX, OfEvents, Opening, PayloadReader,
+    Removed, find_frame,
 };
 
 use crate::evidence::window::{Hashing, Window};
@@ -64,6 +66,8 @@ pub(super) enum Content {
     Opening(Box<Opening>),
     /// A signature over the segment so far.
     Checkpoint(Box<Checkpoint>),
+    /// A list of segments that were removed.
+    Removed(Box<Removed>),
     /// Events.
     Events(EventFacts),
     /// It cannot be what the header says.
@@ -257,6 +261,25 @@ pub(super) fn frame_at(
     }
 }
 
+/// The last list of removed segments that stands in a segment. Only headers are looked at on the way;
+/// what cannot be read ends it.
+pub(super) fn last_removed(path: &Path) -> Option<Removed> {
+    let mut window = Window::new(File::open(path).ok()?, 0, Hashing::None);
+    let (mut at, mut last) = (0, None);
+    while let Ok(header) = window.at(at, HEADER_BYTES_MAX)
+        && let Ok(len) = FrameHeader::promised_len(header)
+    {
+        if FrameHeader::promised_kind(header) == Some(FrameKind::Removed)
+            && let Ok(Ok(frame)) = frame_at(&mut window, at)
+            && let Ok(removed) = Removed::read(&frame)
+        {
+            last = Some(removed);
+        }
+        at += len as u64;
+    }
+    last
+}
+
 fn facts_of(frame: &Frame<'_>, offset: u64, reader: &mut PayloadReader) -> FrameFacts {
     FrameFacts {
         offset,
@@ -279,6 +302,9 @@ fn content_of(frame: &Frame<'_>, reader: &mut PayloadReader) -> Content {
         | FrameKind::Suspend
         | FrameKind::Boot
         | FrameKind::Configuration => count_events(frame, reader).map(Content::Events),
+        FrameKind::Removed => Removed::read(frame)
+            .map(|removed| Content::Removed(Box::new(removed)))
+            .map_err(|error| error.to_string()),
         FrameKind::Checkpoint => Checkpoint::read_frame(frame)
             .map(|checkpoint| Content::Checkpoint(Box::new(checkpoint)))
             .ok_or_else(|| "no checkpoint".to_owned()),
@@ -318,7 +344,8 @@ fn count_events(frame: &Frame<'_>, reader: &mut PayloadReader) -> Result<EventFa
         count(&mut facts.sources, event.source.as_str());
         facts.notice(&event.kind);
     }
-    facts.as_said = (header.first_us, header.last_us, header.kinds) == (first_us, last_us, kinds);
+    let said = |said: OfEvents| (said.first_us, said.last_us, said.kinds);
+    facts.as_said = header.of_events.map(said) == Some((first_us, last_us, kinds));
     Ok(facts)
 }
 

@@ -1,9 +1,9 @@
 //! Checkpoints: which key signs them, and whether they say what was read.
 
-use saigen_schemas::journal::checkpoint::{Checkpoint, CheckpointKey, PublicKey};
+use saigen_schemas::journal::checkpoint::{Checkpoint, CheckpointKey, PublicKey, Succession};
 use saigen_schemas::journal::merkle::{Growing, frame_leaf};
-use saigen_schemas::journal::seal::{ChainValue, EnrolmentId, EnrolmentSecret};
-use saigen_schemas::journal::{FrameHeader, Opening};
+use saigen_schemas::journal::seal::{EnrolmentId, EnrolmentSecret};
+use saigen_schemas::journal::{FrameHeader, Opening, SuccessionText};
 
 /// What the signatures of a journal are held against.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,8 @@ pub(super) enum Trust {
 #[derive(Debug)]
 pub(super) struct Signatures {
     enrolment: Option<EnrolmentId>,
-    secret: Option<CheckpointKey>,
+    /// The key of generation 0, and the one of the last generation that was asked for.
+    secret: Option<(CheckpointKey, CheckpointKey)>,
     first: Option<PublicKey>,
     signer: Option<Signer>,
     segment: u32,
@@ -49,7 +50,10 @@ struct Signer {
 impl Signatures {
     pub(super) fn new(enrolment: Option<EnrolmentId>, root: Root<'_>) -> Self {
         let (secret, first) = match root {
-            Root::Secret(secret) => (Some(CheckpointKey::first(secret)), None),
+            Root::Secret(secret) => {
+                let first = CheckpointKey::first(secret);
+                (Some((first.clone(), first)), None)
+            }
             Root::Public(key) => (None, Some(key)),
             Root::None => (None, None),
         };
@@ -86,72 +90,120 @@ impl Signatures {
                 Ok(())
             };
         };
-        let succession = match &opening.succession {
-            None => None,
-            Some(text) => Some(
-                text.read(generation)
-                    .ok_or("its opening names no public key")?,
-            ),
-        };
-        let follows = |old: PublicKey| {
-            self.enrolment
-                .zip(succession)
-                .is_some_and(|(enrolment, succession)| succession.holds(enrolment, old))
-        };
-        let signer = |key, trust| {
-            Some(Signer {
-                generation,
-                key,
-                trust,
-            })
-        };
-        if let Some(secret) = &self.secret {
-            let own = secret
-                .later(generation)
-                .ok_or("its opening names an impossible generation of keys")?;
-            let old = generation.checked_sub(1).and_then(|old| secret.later(old));
-            let good = match old {
-                None => succession.is_none(),
-                Some(old) => {
-                    follows(old.public())
-                        && succession.is_some_and(|new| new.public_key == own.public())
-                }
-            };
-            self.signer = signer(own.public(), Trust::Proven);
-            return if good {
-                Ok(())
-            } else {
-                Err("the key that signs it is not the enrolment's")
-            };
+        let successions = read_successions(&opening.successions, generation)
+            .ok_or("its opening names no public key")?;
+        if self.secret.is_some() {
+            return self.opened_by_secret(generation, &successions);
         }
-        let claimed = succession.map(|succession| succession.public_key);
-        self.signer = match (before, claimed) {
-            (_, None) => self
-                .first
-                .filter(|_| generation == 0)
-                .and_then(|key| signer(key, Trust::Proven)),
-            (Some(old), Some(key)) if old.generation.checked_add(1) == Some(generation) => {
-                if !follows(old.key) {
-                    return Err("the key that signs it was not signed for by the one before");
-                }
-                signer(key, old.trust)
-            }
-            (_, Some(key)) => {
-                let first = self.first.filter(|_| generation == 1);
-                if first.is_some_and(|first| !follows(first)) {
-                    return Err("the key that signs it was not signed for by the enrolment's");
-                }
-                signer(
-                    key,
-                    if first.is_some() {
-                        Trust::Proven
-                    } else {
-                        Trust::Claimed
-                    },
-                )
+        self.signer = self.opened_by_public(before, generation, &successions)?;
+        Ok(())
+    }
+
+    /// Who has the secret knows the key of every generation.
+    fn opened_by_secret(
+        &mut self,
+        generation: u32,
+        successions: &[Succession],
+    ) -> Result<(), &'static str> {
+        let own = self
+            .own_key(generation)
+            .ok_or("its opening names an impossible generation of keys")?;
+        self.signer = Some(Signer {
+            generation,
+            key: own,
+            trust: Trust::Proven,
+        });
+        let Some(enrolment) = self.enrolment else {
+            return Ok(());
+        };
+        let from = generation.saturating_sub(u32::try_from(successions.len()).unwrap_or(u32::MAX));
+        let named = successions.last().map(|last| last.public_key);
+        let begins = self.own_key(from);
+        let good = match named {
+            None => generation == 0,
+            Some(named) => {
+                named == own && begins.is_some_and(|begin| leads(enrolment, begin, successions))
             }
         };
-        Ok(())
+        if good {
+            Ok(())
+        } else {
+            Err("the key that signs it is not the enrolment's")
+        }
+    }
+
+    /// The public key of a generation, from the secret.
+    fn own_key(&mut self, generation: u32) -> Option<PublicKey> {
+        let (first, reached) = self.secret.as_mut()?;
+        let key = reached
+            .later(generation)
+            .or_else(|| first.later(generation))?;
+        *reached = key;
+        Some(reached.public())
+    }
+
+    /// Who has the public key of generation 0 follows it from signature to signature.
+    fn opened_by_public(
+        &self,
+        before: Option<Signer>,
+        generation: u32,
+        successions: &[Succession],
+    ) -> Result<Option<Signer>, &'static str> {
+        let steps = u32::try_from(successions.len()).unwrap_or(u32::MAX);
+        let from = generation.saturating_sub(steps);
+        let first = self.first.map(|key| Signer {
+            generation: 0,
+            key,
+            trust: Trust::Proven,
+        });
+        let named = successions.last().map(|last| last.public_key);
+        // A recorder that was stopped between two steps opens with the same key again.
+        if let Some(same) = before.filter(|old| old.generation == generation)
+            && named.is_none_or(|named| named == same.key)
+        {
+            return Ok(Some(same));
+        }
+        let known = [before, first]
+            .into_iter()
+            .flatten()
+            .find(|known| known.generation == from);
+        let Some(key) = named else {
+            return Ok(known.filter(|_| generation == 0));
+        };
+        let signer = |trust| Signer {
+            generation,
+            key,
+            trust,
+        };
+        match (known, self.enrolment) {
+            (Some(known), Some(enrolment)) => {
+                if leads(enrolment, known.key, successions) {
+                    Ok(Some(signer(known.trust)))
+                } else {
+                    Err("the key that signs it was not signed for by the one before")
+                }
+            }
+            (None, _) | (_, None) => Ok(Some(signer(Trust::Claimed))),
+        }
+    }
+
+    /// Takes up the keys of segments that are gone, as a list of removed segments tells them: each is
+    /// signed for by the one before, from the enrolment's own.
+    pub(super) fn foretold(&mut self, successions: &[Succession]) {
+        let (Some(enrolment), Some(first)) = (self.enrolment, self.first) else {
+            return;
+        };
+        let begins = successions.first().is_some_and(|step| step.generation == 1);
+        if let Some(last) = successions.last()
+            && begins
+            && leads(enrolment, first, successions)
+        {
+            self.signer = Some(Signer {
+                generation: last.generation,
+                key: last.public_key,
+                trust: Trust::Proven,
+            });
+        }
     }
 
     /// Frames of the segment are missing.
@@ -164,8 +216,8 @@ impl Signatures {
         self.tree.push(frame_leaf(digest));
     }
 
-    /// Holds a checkpoint against what was read before it. `chain` is its value before the frame,
-    /// where that is known. Gives how far its key is known; `None` where it cannot be checked.
+    /// Holds a checkpoint against what was read before it, under the header of its frame. Gives how
+    /// far its key is known; `None` where it cannot be checked.
     ///
     /// # Errors
     /// In words, where it says something else, or its signature does not hold.
@@ -173,38 +225,44 @@ impl Signatures {
         &self,
         checkpoint: &Checkpoint,
         header: &FrameHeader,
-        chain: Option<ChainValue>,
     ) -> Result<Option<Trust>, &'static str> {
-        let Some(chain) = chain else {
-            return Ok(None);
-        };
-        let says = (
-            Some(checkpoint.enrolment),
-            checkpoint.segment,
-            checkpoint.position,
-            checkpoint.chain,
-            checkpoint.events,
-            checkpoint.wall_us,
-        );
-        let read = (
-            self.enrolment,
-            self.segment,
-            header.position,
-            chain,
-            header.first_seq,
-            header.wall_us,
-        );
         let tree = (checkpoint.first_position, checkpoint.segment_root);
-        if says != read || (self.whole && tree != (self.first_position, self.tree.root())) {
+        let other = checkpoint.segment != self.segment
+            || (self.whole && tree != (self.first_position, self.tree.root()));
+        if other {
             return Err("the checkpoint says something else than what was read before it");
         }
-        let Some(signer) = self.signer else {
+        let Some((signer, enrolment)) = self.signer.zip(self.enrolment) else {
             return Ok(None);
         };
-        if signer.generation == checkpoint.generation && checkpoint.holds(signer.key) {
+        let holds = checkpoint.holds(enrolment, header, signer.key);
+        if signer.generation == checkpoint.generation && holds {
             Ok(Some(signer.trust))
         } else {
             Err("the signature of the checkpoint does not hold")
         }
     }
+}
+
+/// The successions of a list that ends with the key of a generation; `None` if a part of it is no
+/// key, or there are more than generations.
+pub(super) fn read_successions(
+    texts: &[SuccessionText],
+    generation: u32,
+) -> Option<Vec<Succession>> {
+    let steps = u32::try_from(texts.len()).ok()?;
+    let first = generation.checked_sub(steps)?.checked_add(1)?;
+    (first..)
+        .zip(texts)
+        .map(|(generation, text)| text.read(generation))
+        .collect()
+}
+
+/// Whether each key is signed for by the one before it.
+fn leads(enrolment: EnrolmentId, mut key: PublicKey, successions: &[Succession]) -> bool {
+    successions.iter().all(|succession| {
+        let holds = succession.holds(enrolment, key);
+        key = succession.public_key;
+        holds
+    })
 }

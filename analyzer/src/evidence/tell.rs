@@ -104,6 +104,7 @@ impl Verification {
                 GapWhy::Damaged => "damaged",
                 GapWhy::Missing => "missing",
                 GapWhy::Crash => "not written: the recorder crashed",
+                GapWhy::Removed => "removed by the recorder to keep to its quota",
                 GapWhy::Silent => "not there",
             };
             let text = format!("{} frames from {} on are {why}", gap.frames, gap.position);

@@ -7,6 +7,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use saigen_schemas::event::format_utc;
+use saigen_schemas::journal::AHEAD_DEFAULT;
+use saigen_schemas::journal::checkpoint::Succession;
 use saigen_schemas::journal::seal::EnrolmentId;
 use saigen_schemas::report::{Cause, FindingKind, KeyUsed, Verdict};
 
@@ -14,8 +16,8 @@ use crate::evidence::clocks::silence_before;
 use crate::evidence::files::{Journal, SegmentFile};
 use crate::evidence::follow::{Expected, Trail};
 use crate::evidence::key::Key;
-use crate::evidence::scan::{Scanned, scan};
-use crate::evidence::signatures::Root;
+use crate::evidence::scan::{Scanned, last_removed, scan};
+use crate::evidence::signatures::{Root, read_successions};
 use crate::evidence::verdict::{Fault, FaultKind, FileFacts, Notice, Verification};
 
 /// Frames of one segment that may wait to be followed, while segments before it are. It bounds
@@ -42,7 +44,20 @@ pub fn verify(journal: &Journal, asked: Asked<'_>, progress: &mut dyn FnMut(u64)
         Some(Key::Auditor(_) | Key::Public(_)) | None => Root::None,
     };
     let enrolment = journal.enrolment.or(asked.key.map(Key::enrolment));
-    let mut trail = Trail::new(journal.source, Expected { enrolment, root });
+    let ahead = asked.key.map_or(AHEAD_DEFAULT, Key::ahead);
+    let expected = Expected {
+        enrolment,
+        root,
+        ahead,
+    };
+    let mut trail = Trail::new(journal.source, expected);
+    let headless = journal
+        .segments
+        .first()
+        .is_some_and(|first| first.number > 1);
+    if headless && matches!(root, Root::Public(_)) {
+        trail.foretold(&foretold(&journal.segments));
+    }
     for misplaced in &journal.misplaced {
         trail.fault(
             &misplaced.name,
@@ -56,6 +71,20 @@ pub fn verify(journal: &Journal, asked: Asked<'_>, progress: &mut dyn FnMut(u64)
     let files = follow_all(&journal.segments, &mut trail, progress);
     trail.finish();
     judge(journal, asked, enrolment, trail, files)
+}
+
+/// The keys of segments that were removed, as the last list of removed segments tells them: what
+/// is in a list proves itself, wherever it stands.
+fn foretold(segments: &[SegmentFile]) -> Vec<Succession> {
+    let last = segments
+        .iter()
+        .rev()
+        .find_map(|segment| last_removed(&segment.path));
+    let Some(last) = last else {
+        return Vec::new();
+    };
+    let generation = u32::try_from(last.successions.len()).unwrap_or(u32::MAX);
+    read_successions(&last.successions, generation).unwrap_or_default()
 }
 
 /// Scans the segments on all processors, and follows them in order.
@@ -322,7 +351,7 @@ impl Standing<'_> {
     fn by_signatures(&self, end: &str) -> (Verdict, Option<Cause>, String) {
         let (first, last) = self.positions.unwrap_or((0, 0));
         match self.signed_to {
-            Some(signed) if self.closed && signed.checked_add(1) == Some(last) => {
+            Some(signed) if self.closed && signed == last => {
                 let text = format!(
                     "every signature holds from frame {first} to the close, frame {signed}: nothing was changed, nothing is missing"
                 );

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod autostarts;
+mod brokers;
 mod files;
 mod network;
 mod processes;
@@ -18,6 +19,7 @@ use crate::graph::{EdgeId, Graph, Ground, ModuleForm, NodeId, NodeKind, Persiste
 use crate::reference::EventRef;
 use crate::replay::{Applied, HostId, MachineId, Replay, Table, TextId, Texts, UnitId};
 use autostarts::Autostarts;
+use brokers::Ways;
 use files::{Content, FileIndex, Identity};
 use network::Network;
 use sessions::Accounts;
@@ -56,6 +58,7 @@ pub struct GraphBuilder {
     sessions: BTreeMap<(MachineId, u64), NodeId>,
     files: FileIndex,
     network: Network,
+    ways: Ways,
     accounts: Accounts,
     autostarts: Autostarts,
     things: Things,
@@ -139,6 +142,8 @@ impl GraphBuilder {
     /// The graph of everything that was taken in. The replay gives its processes.
     #[must_use]
     pub fn finish(mut self, replay: Replay) -> Graph {
+        self.join_brokers(&replay);
+        let skews = self.ways.skews();
         (self.known, self.chains, self.next_in_chain) = Default::default();
         self.touches.sort_unstable();
         self.touches.shrink_to_fit();
@@ -155,6 +160,7 @@ impl GraphBuilder {
             incoming,
             touches: self.touches,
             sessions: self.sessions,
+            skews,
         }
     }
 

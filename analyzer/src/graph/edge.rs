@@ -72,6 +72,9 @@ pub enum Verb {
     /// Persistence, file → process: made it run, or let it in (a cron table, a unit, an
     /// authorized key, a shell's profile).
     Triggered,
+    /// Process → process: had it started by a broker: the service manager, a scheduler, WMI, a
+    /// remote shell of another host.
+    Asked,
     /// Process → module: loaded it into the kernel.
     Loaded,
     /// Process → file, endpoint, process: tried to read, connect to or trace it, and was refused.
@@ -112,6 +115,7 @@ impl Verb {
             Self::SwitchedTo => "switched_to",
             Self::Configured => "configured",
             Self::Triggered => "triggered",
+            Self::Asked => "asked",
             Self::Loaded => "loaded",
             Self::Refused => "was_refused",
             Self::Changed => "changed",

@@ -27,6 +27,8 @@ pub struct Graph {
     pub(super) touches: Vec<Touch>,
     /// Children of each process node, and members of each session, come from the processes.
     pub(super) sessions: BTreeMap<(MachineId, u64), NodeId>,
+    /// Pairs of hosts: how far the second one's clock is ahead, and how many flows show it.
+    pub(super) skews: Vec<(HostId, HostId, i64, usize)>,
 }
 
 /// Memory that a graph holds, in bytes.
@@ -328,6 +330,13 @@ impl Graph {
     #[must_use]
     pub fn host_name(&self, host: HostId) -> Text<'_> {
         self.processes.host_name(host)
+    }
+
+    /// Pairs of hosts that saw the same flows: how far the clock of the second is ahead of the
+    /// first one's, in microseconds (the median), and how many flows say so.
+    #[must_use]
+    pub fn skews(&self) -> &[(HostId, HostId, i64, usize)] {
+        &self.skews
     }
 
     /// Edges out of a node, by their last time.

@@ -139,6 +139,8 @@ pub(super) struct Persistence {
     pub(super) kind: PersistenceKind,
     pub(super) name: TextId,
     pub(super) command: Option<TextId>,
+    /// When it was configured, as the first record says; `None` where it only ran.
+    pub(super) first_us: Option<i64>,
 }
 
 #[derive(Clone, Debug)]

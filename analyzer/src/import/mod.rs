@@ -4,6 +4,7 @@
 //! A reader of one format is two functions: `read` tells a [`Sink`] all that the bytes of an
 //! [`Input`] hold, and `record_at` gives the bytes of one record again.
 
+pub mod json;
 mod sink;
 pub mod windows;
 

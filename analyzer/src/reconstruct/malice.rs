@@ -39,6 +39,8 @@ pub(super) enum Ground {
     SameAddress,
     /// A malicious process had written into the process that started it.
     Injected,
+    /// A broker of the system started it because a malicious process had asked for it.
+    Asked,
 }
 
 /// The ground, with what it rests on.
@@ -95,6 +97,7 @@ impl Why {
                 | Ground::Opened
                 | Ground::SameAddress
                 | Ground::Injected
+                | Ground::Asked
         )
     }
 

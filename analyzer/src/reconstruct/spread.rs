@@ -95,6 +95,7 @@ impl<'w, 'g> Spread<'w, 'g> {
         for edge in edges {
             match edge.verb {
                 Verb::Forked | Verb::Started | Verb::Became => self.follow_child(process, &edge),
+                Verb::Asked => self.follow_asked(process, &edge),
                 Verb::Created | Verb::Wrote | Verb::Renamed | Verb::Linked | Verb::Configured => {
                     self.taint(process, &edge);
                 }
@@ -139,6 +140,13 @@ impl<'w, 'g> Spread<'w, 'g> {
         }
         let why = Why::new(Ground::Child, Some(parent), Grade::Proven, vec![edge.first]);
         self.add(child, why);
+    }
+
+    /// What a broker started because a malicious process asked it to.
+    fn follow_asked(&mut self, asker: NodeId, edge: &Edge) {
+        let events = vec![edge.first, edge.last];
+        let why = Why::new(Ground::Asked, Some(asker), Grade::Inferred, events);
+        self.add(edge.to, why);
     }
 
     /// A program of the system that is made to run on its own, by its name and its place.

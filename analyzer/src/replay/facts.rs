@@ -2,6 +2,7 @@
 
 use saigen_schemas::event::{Args, Event, Kind, ProcessKey, Text};
 
+use crate::replay::spawn::is_spawn;
 use crate::replay::{HostId, Processes, Recorded, Replay, UnitId};
 
 /// What is known of a process.
@@ -103,8 +104,18 @@ impl Replay {
             let process = processes.find(machine, key, at_us)?;
             processes.unit_at(process, at_us)
         };
+        // Of a new process only its GUID can be known already: its pid is that of an earlier one.
+        let spawned = matches!(event.kind, Kind::ProcessStart(_)) && is_spawn(event.source);
         let actor = event
             .actor
+            .filter(|key| !spawned || key.guid.is_some())
+            .map(|key| {
+                if spawned {
+                    ProcessKey { pid: 0, ..key }
+                } else {
+                    key
+                }
+            })
             .and_then(unit_of)
             .and_then(|unit| self.facts(unit));
         let named = if let Kind::ProcessStart(start) = &event.kind {

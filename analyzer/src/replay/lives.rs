@@ -54,7 +54,7 @@ impl Processes {
     }
 
     /// Lets a process be found by what a further key says of it.
-    fn say_more(&mut self, machine: MachineId, process: ProcessId, key: ProcessKey) {
+    pub(super) fn say_more(&mut self, machine: MachineId, process: ProcessId, key: ProcessKey) {
         if self.process(process).is_some_and(|row| row.key != key) {
             self.name(machine, key, process);
         }
@@ -213,7 +213,7 @@ impl Processes {
     }
 
     /// A program begins: what it had from the one before it is gone, but for who it is.
-    fn begin_program(&mut self, unit: UnitId, moment: Moment) {
+    pub(super) fn begin_program(&mut self, unit: UnitId, moment: Moment) {
         if let Some(unit) = self.unit_mut(unit) {
             unit.program = Program::Own;
             unit.start_ref = Some(moment.event);
@@ -227,7 +227,7 @@ impl Processes {
     }
 
     /// Takes over what a start says; what it does not say stays.
-    fn learn_start(
+    pub(super) fn learn_start(
         &mut self,
         id: UnitId,
         event: &Event<'_>,

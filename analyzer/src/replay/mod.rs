@@ -12,6 +12,7 @@ mod lives;
 mod merge;
 mod process;
 mod show;
+mod spawn;
 mod standing;
 #[cfg(test)]
 mod tale;
@@ -148,6 +149,10 @@ impl Replay {
             self.processes.name_account(host, uid, name);
         }
         let other = other_process(&event.kind).and_then(|key| self.processes.resolve(moment, key));
+        if let Some(other) = other {
+            let image = spawn::other_image(&event.kind);
+            self.processes.learn_named(other, image, None, None);
+        }
         let (actor, step) = known.map_or((None, Step::Acted), |(unit, step)| (Some(unit), step));
         if let Some(unit) = actor.and_then(|actor| self.processes.unit_mut(actor)) {
             unit.count(&event.kind, step);
@@ -166,7 +171,11 @@ impl Replay {
         let processes = &mut self.processes;
         let key = event.actor?;
         if let Kind::ProcessStart(start) = &event.kind {
-            processes.start(moment, event, start)
+            if spawn::is_spawn(event.source) {
+                processes.spawn(moment, event, start)
+            } else {
+                processes.start(moment, event, start)
+            }
         } else if let Kind::ProcessFork(fork) = &event.kind {
             processes.fork(moment, key, fork.parent.filter(|parent| *parent != key))
         } else if let Kind::ProcessExit(exit) = &event.kind {
@@ -176,7 +185,9 @@ impl Replay {
         } else if let Kind::StateProcess(state) = &event.kind {
             processes.stood(moment, event, state)
         } else {
-            Some((processes.resolve(moment, key)?, Step::Acted))
+            let unit = processes.resolve(moment, key)?;
+            processes.acts(moment, unit, event);
+            Some((unit, Step::Acted))
         }
     }
 }

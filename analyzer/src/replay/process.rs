@@ -3,6 +3,7 @@
 use saigen_schemas::event::{BootId, Guid, Had, Hash32, Kind, ProcessKey, Text, Time};
 
 use crate::reference::EventRef;
+use crate::replay::spawn::Recent;
 use crate::replay::{HostId, MachineId, ProcessId, Step, Table, TextId, Texts, UnitId};
 
 /// Most earlier processes of one pid, and most earlier units of one process, that a search for
@@ -154,6 +155,8 @@ pub struct Processes {
     pub(super) last_resolved: Option<(MachineId, ProcessKey, ProcessId)>,
     /// Names of accounts by user id, the last that a record said.
     accounts: Table<(HostId, u32), TextId>,
+    /// The last starts of logs in which a start is a new process.
+    pub(super) recent: Recent,
 }
 
 impl Processes {
@@ -323,6 +326,12 @@ impl Processes {
     /// Every unit, in the order of first sight.
     pub fn unit_ids(&self) -> impl Iterator<Item = UnitId> + use<> {
         (0..self.units.len()).filter_map(UnitId::from_index)
+    }
+
+    /// The record of the start of a unit.
+    #[must_use]
+    pub fn start_ref(&self, unit: UnitId) -> Option<EventRef> {
+        self.unit(unit)?.start_ref
     }
 
     /// Start of a unit, wall clock, microseconds.
@@ -540,8 +549,48 @@ impl Processes {
             if process.key.start_us == 0 {
                 process.key.start_us = key.start_us;
             }
-            if process.key.pid == 0 {
+            let had_pid = process.key.pid != 0;
+            if !had_pid {
                 process.key.pid = key.pid;
+            }
+            if !had_pid && key.pid != 0 {
+                self.place_pid(machine, key.pid, id);
+            }
+        }
+    }
+
+    /// Puts a process whose pid was learnt late among those of that pid, by their start.
+    fn place_pid(&mut self, machine: MachineId, pid: u32, id: ProcessId) {
+        let start = |process: ProcessId| {
+            let row = self.process(process)?;
+            self.unit(row.first_unit).map(|unit| unit.start_us)
+        };
+        let own = start(id);
+        let mut later: Option<ProcessId> = None;
+        let mut next = self.by_pid.get(&(machine, pid)).copied();
+        for _ in 0..STEPS_BACK_MAX {
+            match next {
+                Some(other) if other == id => return,
+                Some(other) if start(other) > own => {
+                    later = Some(other);
+                    next = self
+                        .process(other)
+                        .and_then(|process| process.same_pid_before);
+                }
+                Some(_) | None => break,
+            }
+        }
+        if let Some(process) = self.process_mut(id) {
+            process.same_pid_before = next;
+        }
+        match later {
+            Some(later) => {
+                if let Some(later) = self.process_mut(later) {
+                    later.same_pid_before = Some(id);
+                }
+            }
+            None => {
+                self.by_pid.insert((machine, pid), id);
             }
         }
     }
@@ -616,6 +665,11 @@ pub(crate) enum ParentSet {
 }
 
 impl Unit {
+    /// Whether a program or an account of it is known.
+    pub(crate) const fn is_named(&self) -> bool {
+        self.image.is_some() && self.account.is_some()
+    }
+
     const fn new(process: ProcessId, start_us: i64) -> Self {
         Self {
             process,

@@ -8,13 +8,14 @@
 use std::io;
 
 use saigen_schemas::event::{
-    ClockStep, Event, Fields, Kind, KindName, Marks, RecordLoss, RecordSuspend, Source, Text, Value,
+    BootId, ClockStep, Event, Fields, Kind, KindName, Marks, RecordLoss, RecordSuspend, Source,
+    Text, Value,
 };
-use saigen_schemas::journal::checkpoint::{Checkpoint, PublicKey};
+use saigen_schemas::journal::checkpoint::{CHECKPOINT_BYTES, CHECKPOINT_PAYLOAD_BYTES, Checkpoint};
 use saigen_schemas::journal::seal::{ChainValue, EnrolmentId, Sealer, chain_start};
 use saigen_schemas::journal::{
-    FORMAT_VERSION, FRAME_RAW_BYTES_TARGET, FrameHeader, FrameKind, Opening, PayloadBuilder,
-    PayloadSummary, SuccessionText, merkle,
+    FORMAT_VERSION, FRAME_RAW_BYTES_TARGET, FrameHeader, FrameKind, OfEvents, Opening,
+    PayloadBuilder, PayloadSummary, SuccessionText, merkle,
 };
 
 use crate::clock::Now;
@@ -52,9 +53,11 @@ pub struct Writer<S> {
     sealer: Sealer,
     key: Option<KeyState>,
     enrolment: EnrolmentId,
-    /// Digests of the open segment's frames, and the position of its first.
-    digests: Vec<[u8; 32]>,
+    /// The tree over the open segment's frames, and the position of its first.
+    tree: merkle::Growing,
     first_position: u64,
+    /// The position of the recording's first frame.
+    began_at: u64,
     /// When the oldest frame that no checkpoint covers was sealed; heartbeats alone are no news.
     unsigned_us: Option<u64>,
     recording: Recording,
@@ -117,10 +120,11 @@ impl<S: Store> Writer<S> {
         };
         let mut writer = Self {
             store,
+            began_at: sealer.position(),
             sealer,
             key,
             enrolment,
-            digests: Vec::new(),
+            tree: merkle::Growing::default(),
             first_position: 0,
             unsigned_us: None,
             recording,
@@ -388,48 +392,45 @@ impl<S: Store> Writer<S> {
 
     /// Signs all frames of the segment so far; nothing in an unsealed journal.
     fn checkpoint(&mut self, now: Now) -> Result<(), WriteError> {
-        let Some(state) = &self.key else {
+        let Some(state) = &mut self.key else {
             return Ok(());
         };
-        let leaves = self.digests.iter().map(merkle::frame_leaf).collect();
-        let checkpoint = state.checkpoint().sign(&Checkpoint {
-            enrolment: self.enrolment,
-            segment: self.segment,
-            generation: 0,
-            position: self.sealer.position(),
-            first_position: self.first_position,
-            chain: self.sealer.chain(),
-            segment_root: merkle::root(leaves),
-            next_public_key: PublicKey([0; 32]),
-            events: self.next_seq,
-            wall_us: now.wall_us,
-            signature: [0; 64],
-        });
-        self.payload.clear();
-        let raw_len = checkpoint.write_payload(&mut self.payload);
-        let summary = PayloadSummary {
-            raw_len,
-            ..PayloadSummary::default()
+        let blank = Checkpoint::over(self.segment, self.first_position, self.tree.root());
+        let raw_len = u32::try_from(CHECKPOINT_BYTES).unwrap_or(0);
+        let header = header_of(FrameKind::Checkpoint, raw_len, None, now);
+        let header = FrameHeader {
+            first_seq: self.next_seq,
+            boot: self.recording.boot,
+            lost: self.lost,
+            ..header
         };
-        self.seal(FrameKind::Checkpoint, Some(summary), now)?;
+        let header = self.sealer.header(&header, CHECKPOINT_PAYLOAD_BYTES);
+        let checkpoint = state.checkpoint().sign(self.enrolment, &header, &blank);
+        self.payload.clear();
+        checkpoint.write_payload(&mut self.payload);
+        self.seal_header(&header, now)?;
         self.unsigned_us = None;
         Ok(())
     }
 
     /// The generation of the key that signs the segment about to be opened, and how it came from
     /// the one before. Only the very first segment of an enrolment has none before it.
-    fn succession(&mut self) -> (Option<u32>, Option<SuccessionText>) {
-        let first = self.sealer.position() == 0;
-        let succession = self
-            .key
-            .as_mut()
-            .filter(|_| !first)
-            .map(|state| SuccessionText::new(&state.succeed()));
-        let generation = self
-            .key
-            .as_ref()
-            .map(|state| state.checkpoint().generation());
-        (generation, succession)
+    fn succession(&mut self) -> Result<(Option<u32>, Vec<SuccessionText>), WriteError> {
+        let Some(state) = &mut self.key else {
+            return Ok((None, Vec::new()));
+        };
+        if self.sealer.position() > 0 {
+            state.succeed().map_err(WriteError::Key)?;
+        }
+        // The first opening of a recording tells of all keys, so that it can be checked alone.
+        let told = state.successions();
+        let told = if self.segment > 1 {
+            told.get(told.len().saturating_sub(1)..).unwrap_or_default()
+        } else {
+            told
+        };
+        let told = told.iter().map(SuccessionText::new).collect();
+        Ok((Some(state.checkpoint().generation()), told))
     }
 
     /// Signs the segment so far, makes it durable and opens the next.
@@ -454,20 +455,20 @@ impl<S: Store> Writer<S> {
         self.segment = number;
         self.segment_bytes = 0;
         self.segment_began_us = now.boot_us;
-        self.digests.clear();
+        self.tree = merkle::Growing::default();
         self.first_position = self.sealer.position();
-        let (generation, succession) = self.succession();
+        let (generation, successions) = self.succession()?;
         let opening = Opening {
             format: FORMAT_VERSION,
             segment: number,
             enrolment: self.enrolment.to_string(),
             sealed: self.key.is_some(),
-            chain: self.sealer.chain().to_string(),
+            recording: self.began_at,
             host: self.recording.host.clone(),
             tool: self.recording.tool.clone(),
             configuration_sha256: self.recording.configuration_sha256.clone(),
             generation,
-            succession,
+            successions,
             scope: self.recording.scope.clone(),
             sources: self.recording.sources.clone(),
         };
@@ -497,34 +498,36 @@ impl<S: Store> Writer<S> {
             self.payload.clear();
         }
         let summary = content.unwrap_or_default();
-        let span = if summary.events == 0 {
-            (now.wall_us, now.wall_us)
-        } else {
-            (summary.first_us, summary.last_us)
-        };
+        let of_events = kind.holds_events().then_some(OfEvents {
+            first_us: summary.first_us,
+            last_us: summary.last_us,
+            kinds: summary.kinds,
+            root: summary.root,
+        });
         let header = FrameHeader {
-            kind,
-            position: self.sealer.position(),
             first_seq: self.next_seq - u64::from(summary.events),
             events: summary.events,
-            payload_len: 0,
-            raw_len: summary.raw_len,
             boot: self.recording.boot,
-            boot_us: now.boot_us,
-            wall_us: now.wall_us,
-            first_us: span.0,
-            last_us: span.1,
-            kinds: summary.kinds,
             lost: self.lost,
-            root: kind.holds_events().then_some(summary.root),
+            ..header_of(kind, summary.raw_len, of_events, now)
         };
-        if let (Some(state), Some(key)) = (&mut self.key, self.sealer.key()) {
-            state.before_use(key).map_err(WriteError::Key)?;
+        self.seal_header(&header, now)
+    }
+
+    /// Seals a frame with this header and the payload at hand, and writes it.
+    fn seal_header(&mut self, header: &FrameHeader, now: Now) -> Result<(), WriteError> {
+        if let (Some(state), Some(key)) = (&mut self.key, self.sealer.key())
+            && state.is_used_up_by(key)
+        {
+            // What stands before must be durable before the key on disk goes further ahead: else a
+            // loss of power could cost more frames than a crash may hide.
+            self.store.sync().map_err(cannot_sync)?;
+            state.step_ahead(key).map_err(WriteError::Key)?;
         }
         self.frame.clear();
-        let digest = self.sealer.seal(&header, &self.payload, &mut self.frame);
-        self.digests.push(digest);
-        let news = kind != FrameKind::Heartbeat && kind != FrameKind::Checkpoint;
+        let digest = self.sealer.seal(header, &self.payload, &mut self.frame);
+        self.tree.push(merkle::frame_leaf(&digest));
+        let news = !matches!(header.kind, FrameKind::Heartbeat | FrameKind::Checkpoint);
         if news && self.key.is_some() {
             self.unsigned_us.get_or_insert(now.boot_us);
         }
@@ -585,6 +588,24 @@ impl<S: Store> Writer<S> {
         self.store.sync().map_err(cannot_sync)?;
         self.unsynced_us = None;
         Ok(())
+    }
+}
+
+/// A header without what the writer and the sealer fill in.
+fn header_of(kind: FrameKind, raw_len: u32, of_events: Option<OfEvents>, now: Now) -> FrameHeader {
+    FrameHeader {
+        kind,
+        position: 0,
+        first_seq: 0,
+        events: 0,
+        payload_len: 0,
+        raw_len,
+        boot: BootId([0; 16]),
+        boot_us: now.boot_us,
+        wall_us: now.wall_us,
+        lost: 0,
+        before: ChainValue([0; 32]),
+        of_events,
     }
 }
 

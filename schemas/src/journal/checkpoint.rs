@@ -5,18 +5,29 @@
 //! when a segment is opened. The opening then carries a [`Succession`]: the new public key,
 //! signed by the old. The public key of generation 0 stands in `enrolment.pub`.
 //!
+//! A checkpoint signs the header of its own frame, and so its position and the chain before it:
+//! all that was recorded up to there, and itself. Only its own tag is left to the enrolment secret.
+//!
 //! What a thief of the present secret can do: sign another past *of the segment that is open*, and
 //! any future. The first is found with the enrolment secret (tags), or with an anchor.
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::journal::Frame;
 use crate::journal::payload::decompress;
-use crate::journal::seal::{ChainValue, EnrolmentId, EnrolmentSecret};
+use crate::journal::seal::{EnrolmentId, EnrolmentSecret};
+use crate::journal::{Frame, FrameHeader};
 
-/// Bytes of a checkpoint before compression.
-pub const CHECKPOINT_BYTES: usize = 232;
+/// Bytes of a checkpoint.
+pub const CHECKPOINT_BYTES: usize = 144;
+
+/// Bytes of a checkpoint as a frame's payload: stored, not compressed, since a hash and a signature
+/// do not shrink, and since the length must be known before it is signed.
+pub const CHECKPOINT_PAYLOAD_BYTES: usize = STORED.len() + CHECKPOINT_BYTES;
+
+/// The front of a Zstandard frame (RFC 8878 §3.1.1) that holds one block, stored as it is: magic,
+/// descriptor (a single segment, its size in one byte), size, header of a last raw block.
+const STORED: [u8; 9] = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 144, 0x81, 0x04, 0];
 
 /// Bytes of a checkpoint that are signed: all but the signature.
 const SIGNED_BYTES: usize = CHECKPOINT_BYTES - SIGNATURE_BYTES;
@@ -121,16 +132,22 @@ impl CheckpointKey {
         succession
     }
 
-    /// Signs a checkpoint. Its generation and next public key are set here.
+    /// Signs a checkpoint under the header of its frame, as that will stand there. Its generation
+    /// and next public key are set here.
     #[must_use]
-    pub fn sign(&self, checkpoint: &Checkpoint) -> Checkpoint {
+    pub fn sign(
+        &self,
+        enrolment: EnrolmentId,
+        header: &FrameHeader,
+        checkpoint: &Checkpoint,
+    ) -> Checkpoint {
         let mut signed = Checkpoint {
             generation: self.generation,
             next_public_key: self.next().public(),
             ..*checkpoint
         };
         signed.signature = SigningKey::from_bytes(&self.secret)
-            .sign(&signed.signed())
+            .sign(&signed.signed(enrolment, header))
             .to_bytes();
         signed
     }
@@ -166,119 +183,110 @@ impl Succession {
     }
 }
 
-/// A checkpoint: the payload of a frame of its own, compressed.
+/// A checkpoint: the payload of a frame of its own.
 ///
 /// | Offset | Size | Field             | Meaning                                              |
 /// |-------:|-----:|-------------------|------------------------------------------------------|
-/// |      0 |   16 | domain            | `saigen check v0` and NUL                            |
-/// |     16 |   16 | `enrolment`       | the enrolment                                        |
-/// |     32 |    4 | `segment`         | number of the segment                                |
-/// |     36 |    4 | `generation`      | which key signed                                     |
-/// |     40 |    8 | `position`        | position of the checkpoint's own frame               |
-/// |     48 |    8 | `first_position`  | position of the segment's first frame                |
-/// |     56 |   32 | `chain`           | the chain before the checkpoint's frame              |
-/// |     88 |   32 | `segment_root`    | Merkle root over the digests of the segment's frames before it |
-/// |    120 |   32 | `next_public_key` | the key of the next generation                       |
-/// |    152 |    8 | `events`          | number of the next event: how many there were so far |
-/// |    160 |    8 | `wall_us`         | wall clock when it was signed, µs, signed            |
-/// |    168 |   64 | `signature`       | Ed25519 over all before it                           |
+/// |      0 |    4 | `segment`         | number of the segment                                |
+/// |      4 |    4 | `generation`      | which key signed                                     |
+/// |      8 |    8 | `first_position`  | position of the segment's first frame                |
+/// |     16 |   32 | `segment_root`    | Merkle root over the digests of the segment's frames before it |
+/// |     48 |   32 | `next_public_key` | the key of the next generation                       |
+/// |     80 |   64 | `signature`       | Ed25519 over `saigen check v0` and NUL, the enrolment, the frame's header before its tag, and the fields above |
 ///
-/// Numbers are little-endian.
+/// Numbers are little-endian. Position, chain and clocks stand in the header, and the number of
+/// events so far: its `first_seq`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// The enrolment.
-    pub enrolment: EnrolmentId,
     /// Number of the segment.
     pub segment: u32,
     /// Which key signed.
     pub generation: u32,
-    /// Position of the checkpoint's own frame.
-    pub position: u64,
     /// Position of the segment's first frame.
     pub first_position: u64,
-    /// The chain before the checkpoint's frame.
-    pub chain: ChainValue,
     /// Merkle root over the digests of the segment's frames before it.
     pub segment_root: [u8; 32],
     /// The key of the next generation.
     pub next_public_key: PublicKey,
-    /// How many events there were so far in the enrolment.
-    pub events: u64,
-    /// Wall clock when it was signed, µs.
-    pub wall_us: i64,
     /// The signature.
     pub signature: [u8; SIGNATURE_BYTES],
 }
 
 impl Checkpoint {
-    fn signed(&self) -> [u8; SIGNED_BYTES] {
-        let mut bytes = Vec::with_capacity(SIGNED_BYTES);
-        bytes.extend_from_slice(&CHECKPOINT_DOMAIN);
-        bytes.extend_from_slice(&self.enrolment.0);
-        bytes.extend_from_slice(&self.segment.to_le_bytes());
-        bytes.extend_from_slice(&self.generation.to_le_bytes());
-        bytes.extend_from_slice(&self.position.to_le_bytes());
-        bytes.extend_from_slice(&self.first_position.to_le_bytes());
-        bytes.extend_from_slice(&self.chain.0);
-        bytes.extend_from_slice(&self.segment_root);
-        bytes.extend_from_slice(&self.next_public_key.0);
-        bytes.extend_from_slice(&self.events.to_le_bytes());
-        bytes.extend_from_slice(&self.wall_us.to_le_bytes());
-        bytes
-            .try_into()
-            .expect("the fields of the table fill what is signed")
+    /// A checkpoint that is not signed yet.
+    #[must_use]
+    pub const fn over(segment: u32, first_position: u64, segment_root: [u8; 32]) -> Self {
+        Self {
+            segment,
+            generation: 0,
+            first_position,
+            segment_root,
+            next_public_key: PublicKey([0; 32]),
+            signature: [0; SIGNATURE_BYTES],
+        }
     }
 
-    /// The bytes before compression.
+    fn signed(&self, enrolment: EnrolmentId, header: &FrameHeader) -> Vec<u8> {
+        let fields = self.write();
+        [
+            &CHECKPOINT_DOMAIN[..],
+            &enrolment.0,
+            &header.digested(),
+            fields.get(..SIGNED_BYTES).unwrap_or_default(),
+        ]
+        .concat()
+    }
+
+    /// The bytes.
+    ///
+    /// # Panics
+    /// Never: the fields of the table fill it.
     #[must_use]
     pub fn write(&self) -> [u8; CHECKPOINT_BYTES] {
-        let mut bytes = [0; CHECKPOINT_BYTES];
-        bytes[..SIGNED_BYTES].copy_from_slice(&self.signed());
-        bytes[SIGNED_BYTES..].copy_from_slice(&self.signature);
+        let mut bytes = Vec::with_capacity(CHECKPOINT_BYTES);
+        bytes.extend_from_slice(&self.segment.to_le_bytes());
+        bytes.extend_from_slice(&self.generation.to_le_bytes());
+        bytes.extend_from_slice(&self.first_position.to_le_bytes());
+        bytes.extend_from_slice(&self.segment_root);
+        bytes.extend_from_slice(&self.next_public_key.0);
+        bytes.extend_from_slice(&self.signature);
         bytes
+            .try_into()
+            .expect("the fields of the table fill a checkpoint")
     }
 
-    /// Reads the bytes before compression; `None` where they are no checkpoint.
+    /// Reads the bytes; `None` where they are not as many.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; CHECKPOINT_BYTES] = bytes.try_into().ok()?;
-        let read = Self {
-            enrolment: EnrolmentId(at(bytes, 16)?),
-            segment: u32::from_le_bytes(at(bytes, 32)?),
-            generation: u32::from_le_bytes(at(bytes, 36)?),
-            position: u64::from_le_bytes(at(bytes, 40)?),
-            first_position: u64::from_le_bytes(at(bytes, 48)?),
-            chain: ChainValue(at(bytes, 56)?),
-            segment_root: at(bytes, 88)?,
-            next_public_key: PublicKey(at(bytes, 120)?),
-            events: u64::from_le_bytes(at(bytes, 152)?),
-            wall_us: i64::from_le_bytes(at(bytes, 160)?),
+        Some(Self {
+            segment: u32::from_le_bytes(at(bytes, 0)?),
+            generation: u32::from_le_bytes(at(bytes, 4)?),
+            first_position: u64::from_le_bytes(at(bytes, 8)?),
+            segment_root: at(bytes, 16)?,
+            next_public_key: PublicKey(at(bytes, 48)?),
             signature: at(bytes, SIGNED_BYTES)?,
-        };
-        // The domain has one value: what is read is what was written.
-        (read.write() == *bytes).then_some(read)
+        })
     }
 
-    /// Whether the key signed it.
+    /// Whether the key signed it, under the header of its frame.
     #[must_use]
-    pub fn holds(&self, key: PublicKey) -> bool {
-        verify(key, &self.signed(), &self.signature)
+    pub fn holds(&self, enrolment: EnrolmentId, header: &FrameHeader, key: PublicKey) -> bool {
+        verify(key, &self.signed(enrolment, header), &self.signature)
     }
-}
 
-impl Checkpoint {
-    /// Appends the payload of a checkpoint's frame; gives its length before compression.
-    ///
-    /// # Panics
-    /// Never: memory compresses.
-    pub fn write_payload(&self, out: &mut Vec<u8>) -> u32 {
-        out.extend_from_slice(&zstd::bulk::compress(&self.write(), 3).expect("memory compresses"));
-        u32::try_from(CHECKPOINT_BYTES).unwrap_or(0)
+    /// Appends the payload of a checkpoint's frame, [`CHECKPOINT_PAYLOAD_BYTES`] long.
+    pub fn write_payload(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&STORED);
+        out.extend_from_slice(&self.write());
     }
 
     /// Reads the checkpoint that a frame holds; `None` where it holds none.
     #[must_use]
     pub fn read_frame(frame: &Frame<'_>) -> Option<Self> {
+        if usize::try_from(frame.header.raw_len) != Ok(CHECKPOINT_BYTES) {
+            return None;
+        }
         let mut bytes = Vec::new();
         decompress(&mut None, frame.payload, frame.header.raw_len, &mut bytes).ok()?;
         Self::read(&bytes)
@@ -300,50 +308,83 @@ fn verify(key: PublicKey, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::BootId;
+    use crate::journal::FrameKind;
+    use crate::journal::seal::ChainValue;
 
     const ENROLMENT: EnrolmentId = EnrolmentId([4; 16]);
 
-    fn checkpoint() -> Checkpoint {
-        Checkpoint {
-            enrolment: ENROLMENT,
-            segment: 1,
-            generation: 0,
+    fn header() -> FrameHeader {
+        FrameHeader {
+            kind: FrameKind::Checkpoint,
             position: 7,
-            first_position: 0,
-            chain: ChainValue([1; 32]),
-            segment_root: [2; 32],
-            next_public_key: PublicKey([0; 32]),
-            events: 90,
+            first_seq: 90,
+            events: 0,
+            payload_len: u32::try_from(CHECKPOINT_PAYLOAD_BYTES).unwrap(),
+            raw_len: u32::try_from(CHECKPOINT_BYTES).unwrap(),
+            boot: BootId([5; 16]),
+            boot_us: 77,
             wall_us: -5,
-            signature: [0; 64],
+            lost: 3,
+            before: ChainValue([1; 32]),
+            of_events: None,
         }
     }
 
     #[test]
     fn a_checkpoint_holds_for_its_key_and_every_flipped_bit_breaks_it() {
         let key = CheckpointKey::first(&EnrolmentSecret([3; 32]));
-        let signed = key.sign(&checkpoint());
+        let signed = key.sign(ENROLMENT, &header(), &Checkpoint::over(1, 0, [2; 32]));
         let bytes = signed.write();
         assert_eq!(Checkpoint::read(&bytes), Some(signed));
-        assert!(signed.holds(key.public()));
+        assert!(signed.holds(ENROLMENT, &header(), key.public()));
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes;
             damaged[bit / 8] ^= 1 << (bit % 8);
-            let holds =
-                Checkpoint::read(&damaged).is_some_and(|checkpoint| checkpoint.holds(key.public()));
+            let holds = Checkpoint::read(&damaged)
+                .is_some_and(|checkpoint| checkpoint.holds(ENROLMENT, &header(), key.public()));
             assert!(!holds, "bit {bit}");
         }
+    }
+
+    #[test]
+    fn a_checkpoint_signs_every_field_of_its_frames_header() {
+        let key = CheckpointKey::first(&EnrolmentSecret([3; 32]));
+        let signed = key.sign(ENROLMENT, &header(), &Checkpoint::over(1, 0, [2; 32]));
+        let mut bytes = Vec::new();
+        header().write([0; 16], &[0; CHECKPOINT_PAYLOAD_BYTES], &mut bytes);
+        let covered = FrameHeader::read(&bytes).unwrap().digested.len();
+        for byte in 0..covered {
+            let mut damaged = bytes.clone();
+            damaged[byte] ^= 1;
+            crate::journal::frame::mend(&mut damaged);
+            let holds = FrameHeader::read(&damaged)
+                .is_ok_and(|frame| signed.holds(ENROLMENT, &frame.header, key.public()));
+            assert!(!holds, "byte {byte}");
+        }
+    }
+
+    #[test]
+    fn a_stored_payload_is_an_ordinary_zstandard_frame() {
+        let checkpoint = Checkpoint::over(1, 0, [2; 32]);
+        let mut payload = Vec::new();
+        checkpoint.write_payload(&mut payload);
+        assert_eq!(payload.len(), CHECKPOINT_PAYLOAD_BYTES);
+        assert_eq!(
+            zstd::stream::decode_all(&*payload).unwrap(),
+            checkpoint.write()
+        );
     }
 
     #[test]
     fn keys_follow_one_another_and_only_in_their_enrolment() {
         let mut key = CheckpointKey::first(&EnrolmentSecret([3; 32]));
         let old = key.public();
-        let announced = key.sign(&checkpoint()).next_public_key;
+        let signed = key.sign(ENROLMENT, &header(), &Checkpoint::over(1, 0, [2; 32]));
         let succession = key.succeed(ENROLMENT);
         assert_eq!((succession.generation, key.generation()), (1, 1));
         assert_eq!(succession.public_key, key.public());
-        assert_eq!(succession.public_key, announced);
+        assert_eq!(succession.public_key, signed.next_public_key);
         assert!(succession.holds(ENROLMENT, old));
         assert!(!succession.holds(EnrolmentId([5; 16]), old));
         assert!(!succession.holds(ENROLMENT, key.public()));

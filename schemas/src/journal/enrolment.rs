@@ -7,6 +7,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::journal::checkpoint::{CheckpointKey, PublicKey};
 use crate::journal::hex::{from_hex, to_hex};
+use crate::journal::limits::AHEAD_MAX;
 use crate::journal::seal::{EnrolmentId, EnrolmentSecret, FrameKey};
 
 const ENDPOINT: &str = "saigen-endpoint-key/0";
@@ -23,6 +24,8 @@ pub struct EndpointKey {
     pub key: FrameKey,
     /// The key that signs the checkpoints of the next segment, or of the open one.
     pub checkpoint: CheckpointKey,
+    /// How many positions this file is ahead of what was written.
+    pub ahead: u64,
 }
 
 /// The auditor's key: the enrolment secret.
@@ -32,6 +35,8 @@ pub struct AuditorKey {
     pub enrolment: EnrolmentId,
     /// The secret.
     pub secret: EnrolmentSecret,
+    /// How many positions a crash may skip.
+    pub ahead: u64,
 }
 
 /// What anyone may have: which enrolment a journal is of, and what its first checkpoints are
@@ -42,6 +47,8 @@ pub struct Enrolment {
     pub enrolment: EnrolmentId,
     /// The public key of generation 0.
     pub public_key: PublicKey,
+    /// How many positions a crash may skip.
+    pub ahead: u64,
 }
 
 /// What is wrong with a key file.
@@ -74,6 +81,7 @@ impl std::error::Error for KeyFileError {}
 struct File {
     r#type: String,
     enrolment: String,
+    ahead: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     position: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,10 +102,11 @@ impl Drop for File {
 }
 
 impl File {
-    fn new(file_type: &str, enrolment: EnrolmentId) -> Self {
+    fn new(file_type: &str, enrolment: EnrolmentId, ahead: u64) -> Self {
         Self {
             r#type: file_type.to_owned(),
             enrolment: enrolment.to_string(),
+            ahead,
             position: None,
             secret: None,
             generation: None,
@@ -115,13 +124,16 @@ impl File {
     fn read(text: &str, expected: &'static str) -> Result<Self, KeyFileError> {
         let file: Self =
             serde_json::from_str(text).map_err(|error| KeyFileError::Shape(error.to_string()))?;
-        if file.r#type == expected {
-            Ok(file)
-        } else {
-            Err(KeyFileError::Type {
+        if file.r#type != expected {
+            return Err(KeyFileError::Type {
                 expected,
                 found: file.r#type.clone(),
-            })
+            });
+        }
+        if (1..=AHEAD_MAX).contains(&file.ahead) {
+            Ok(file)
+        } else {
+            Err(shape(&format!("ahead is not 1 to {AHEAD_MAX}")))
         }
     }
 
@@ -153,13 +165,14 @@ impl EndpointKey {
             enrolment: auditor.enrolment,
             key: FrameKey::first(&auditor.secret),
             checkpoint: CheckpointKey::first(&auditor.secret),
+            ahead: auditor.ahead,
         }
     }
 
     /// The file's text.
     #[must_use]
     pub fn write(&self) -> Zeroizing<String> {
-        let mut file = File::new(ENDPOINT, self.enrolment);
+        let mut file = File::new(ENDPOINT, self.enrolment, self.ahead);
         file.position = Some(self.key.position());
         file.secret = Some(to_hex(self.key.bytes()));
         file.generation = Some(self.checkpoint.generation());
@@ -180,6 +193,7 @@ impl EndpointKey {
             enrolment: file.enrolment()?,
             key: FrameKey::resume(file.secret()?, position),
             checkpoint: CheckpointKey::resume(checkpoint, generation),
+            ahead: file.ahead,
         })
     }
 }
@@ -191,13 +205,14 @@ impl AuditorKey {
         Enrolment {
             enrolment: self.enrolment,
             public_key: CheckpointKey::first(&self.secret).public(),
+            ahead: self.ahead,
         }
     }
 
     /// The file's text.
     #[must_use]
     pub fn write(&self) -> Zeroizing<String> {
-        let mut file = File::new(AUDITOR, self.enrolment);
+        let mut file = File::new(AUDITOR, self.enrolment, self.ahead);
         file.secret = Some(to_hex(&self.secret.0));
         file.write()
     }
@@ -211,6 +226,7 @@ impl AuditorKey {
         Ok(Self {
             enrolment: file.enrolment()?,
             secret: EnrolmentSecret(file.secret()?),
+            ahead: file.ahead,
         })
     }
 }
@@ -219,7 +235,7 @@ impl Enrolment {
     /// The file's text.
     #[must_use]
     pub fn write(&self) -> String {
-        let mut file = File::new(PUBLIC, self.enrolment);
+        let mut file = File::new(PUBLIC, self.enrolment, self.ahead);
         file.public_key = Some(self.public_key.to_string());
         file.write().to_string()
     }
@@ -234,6 +250,7 @@ impl Enrolment {
         Ok(Self {
             enrolment: file.enrolment()?,
             public_key,
+            ahead: file.ahead,
         })
     }
 }
@@ -247,6 +264,7 @@ mod tests {
         let auditor = AuditorKey {
             enrolment: EnrolmentId([1; 16]),
             secret: EnrolmentSecret([2; 32]),
+            ahead: 32,
         };
         let mut endpoint = EndpointKey::first(&auditor);
         endpoint.key.advance();
@@ -278,6 +296,7 @@ mod tests {
         let auditor = AuditorKey {
             enrolment: EnrolmentId([1; 16]),
             secret: EnrolmentSecret([2; 32]),
+            ahead: 32,
         };
         assert!(
             !EndpointKey::first(&auditor)

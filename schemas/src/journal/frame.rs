@@ -3,6 +3,7 @@
 use crate::event::BootId;
 use crate::journal::FORMAT_VERSION;
 use crate::journal::limits::{FRAME_EVENTS_MAX, FRAME_PAYLOAD_BYTES_MAX, FRAME_RAW_BYTES_MAX};
+use crate::journal::seal::ChainValue;
 
 /// First four bytes of a frame: a skippable frame of Zstandard, RFC 8878 §3.1.2.
 pub const FRAME_MAGIC: u32 = 0x184d_2a5e;
@@ -11,11 +12,11 @@ pub const FRAME_MAGIC: u32 = 0x184d_2a5e;
 /// next frame after damage.
 const SIGNATURE: [u8; 4] = *b"SAJ\0";
 
-/// Bytes of the header's fixed part.
-const FIXED_BYTES: usize = 108;
+/// Bytes of the part that every header has.
+const FIXED_BYTES: usize = 116;
 
-/// Bytes of the root of a frame's events.
-const ROOT_BYTES: usize = 32;
+/// Bytes of what a header says of events: times, kinds, root.
+const OF_EVENTS_BYTES: usize = 56;
 
 /// Bytes of tag and checksum, which end a header.
 const SEAL_BYTES: usize = 20;
@@ -24,7 +25,7 @@ const SEAL_BYTES: usize = 20;
 pub const HEADER_BYTES_MIN: usize = FIXED_BYTES + SEAL_BYTES;
 
 /// Bytes of the header of a frame with events.
-pub const HEADER_BYTES_MAX: usize = FIXED_BYTES + ROOT_BYTES + SEAL_BYTES;
+pub const HEADER_BYTES_MAX: usize = FIXED_BYTES + OF_EVENTS_BYTES + SEAL_BYTES;
 
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,11 +50,14 @@ pub enum FrameKind {
     Checkpoint,
     /// The recording ended as it should. No payload.
     Close,
+    /// The oldest segments were removed to make room; its payload is a
+    /// [`crate::journal::Removed`].
+    Removed,
 }
 
 impl FrameKind {
     /// Every kind, by code.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Open,
         Self::Data,
         Self::Heartbeat,
@@ -64,6 +68,7 @@ impl FrameKind {
         Self::Configuration,
         Self::Checkpoint,
         Self::Close,
+        Self::Removed,
     ];
 
     /// The code in the header, from 1.
@@ -80,6 +85,7 @@ impl FrameKind {
             Self::Configuration => 8,
             Self::Checkpoint => 9,
             Self::Close => 10,
+            Self::Removed => 11,
         }
     }
 
@@ -97,6 +103,7 @@ impl FrameKind {
             Self::Configuration => "configuration",
             Self::Checkpoint => "checkpoint",
             Self::Close => "close",
+            Self::Removed => "removed",
         }
     }
 
@@ -116,7 +123,7 @@ impl FrameKind {
             | Self::Suspend
             | Self::Boot
             | Self::Configuration => true,
-            Self::Open | Self::Heartbeat | Self::Checkpoint | Self::Close => false,
+            Self::Open | Self::Heartbeat | Self::Checkpoint | Self::Close | Self::Removed => false,
         }
     }
 }
@@ -126,7 +133,7 @@ impl FrameKind {
 /// | Offset | Size | Field         | Meaning                                                     |
 /// |-------:|-----:|---------------|-------------------------------------------------------------|
 /// |      0 |    4 | `magic`       | `0x184d2a5e`: a skippable frame, RFC 8878                   |
-/// |      4 |    4 | `content`     | bytes of the header after this field: 120, or 152 with `root` |
+/// |      4 |    4 | `content`     | bytes of the header after this field: 128, or 184 in a frame of events |
 /// |      8 |    4 | `signature`   | `SAJ` and NUL                                               |
 /// |     12 |    1 | `version`     | 0                                                           |
 /// |     13 |    1 | `kind`        | [`FrameKind::code`]                                         |
@@ -139,17 +146,22 @@ impl FrameKind {
 /// |     44 |   16 | `boot`        | the boot in which it was sealed                             |
 /// |     60 |    8 | `boot_us`     | boot clock when it was sealed, µs                           |
 /// |     68 |    8 | `wall_us`     | wall clock when it was sealed, µs since 1970, signed        |
-/// |     76 |    8 | `first_us`    | earliest wall clock of an event, µs; `wall_us` without events |
-/// |     84 |    8 | `last_us`     | latest wall clock of an event, µs; `wall_us` without events |
-/// |     92 |    8 | `kinds`       | kinds of events present: bit by code                        |
-/// |    100 |    8 | `lost`        | events lost so far over all sources, as the sources count   |
-/// |    108 |   32 | `root`        | Merkle root of the events ([`crate::journal::merkle`]); only in a frame with events |
-/// | 108 or 140 | 16 | `tag`       | the seal ([`crate::journal::seal`]); 0 in an unsealed journal |
-/// | 124 or 156 |  4 | `crc`       | CRC-32 (IEEE) of the header before this field and the payload |
+/// |     76 |    8 | `lost`        | events lost so far over all sources, as the sources count   |
+/// |     84 |   32 | `before`      | the chain before this frame ([`crate::journal::seal`])      |
+/// |    116 |    8 | `first_us`    | earliest wall clock of an event, µs; in a frame of events   |
+/// |    124 |    8 | `last_us`     | latest wall clock of an event, µs; in a frame of events     |
+/// |    132 |    8 | `kinds`       | kinds of events present: bit by code; in a frame of events  |
+/// |    140 |   32 | `root`        | Merkle root of the events ([`crate::journal::merkle`]); in a frame of events |
+/// | 116 or 172 | 16 | `tag`       | the seal ([`crate::journal::seal`]); 0 in an unsealed journal |
+/// | 132 or 188 |  4 | `crc`       | CRC-32 (IEEE) of the header before this field and the payload |
 ///
 /// All numbers are little-endian. Invariants: `first_seq + events` is the `first_seq` of the next
-/// frame, and `position + 1` its position; a difference is a missing frame. `root` is there exactly
-/// where the kind holds events, of which there is then at least one.
+/// frame, and `position + 1` its position; a difference is a missing frame. The chain after a frame
+/// is `before` of the next. What is said of events is there exactly where the kind holds events,
+/// of which there is then at least one.
+///
+/// `before` is what a reader could compute from the frame before. It stands here so that damage in
+/// one frame costs that frame: behind it seals and signatures can be checked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
     /// What the frame is for.
@@ -170,16 +182,25 @@ pub struct FrameHeader {
     pub boot_us: u64,
     /// Wall clock when it was sealed, µs.
     pub wall_us: i64,
+    /// Events lost so far, over all sources.
+    pub lost: u64,
+    /// The chain before this frame.
+    pub before: ChainValue,
+    /// What it says of its events; `None` exactly where the kind holds none.
+    pub of_events: Option<OfEvents>,
+}
+
+/// What a header says of the events in its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OfEvents {
     /// Earliest wall clock of an event, µs.
     pub first_us: i64,
     /// Latest wall clock of an event, µs.
     pub last_us: i64,
-    /// Kinds of events present.
+    /// Kinds present: bit by code.
     pub kinds: u64,
-    /// Events lost so far, over all sources.
-    pub lost: u64,
-    /// Merkle root of the events; `None` exactly where the kind holds none.
-    pub root: Option<[u8; 32]>,
+    /// Merkle root of the events.
+    pub root: [u8; 32],
 }
 
 /// What is wrong with a frame's bytes.
@@ -277,7 +298,7 @@ impl FrameHeader {
     /// The header's bytes up to the tag.
     #[must_use]
     pub fn digested(&self) -> Vec<u8> {
-        let content = if self.root.is_some() {
+        let content = if self.of_events.is_some() {
             HEADER_BYTES_MAX - 8
         } else {
             HEADER_BYTES_MIN - 8
@@ -295,11 +316,14 @@ impl FrameHeader {
         bytes.extend_from_slice(&self.boot.0);
         bytes.extend_from_slice(&self.boot_us.to_le_bytes());
         bytes.extend_from_slice(&self.wall_us.to_le_bytes());
-        bytes.extend_from_slice(&self.first_us.to_le_bytes());
-        bytes.extend_from_slice(&self.last_us.to_le_bytes());
-        bytes.extend_from_slice(&self.kinds.to_le_bytes());
         bytes.extend_from_slice(&self.lost.to_le_bytes());
-        bytes.extend_from_slice(self.root.as_ref().map_or(&[], |root| root.as_slice()));
+        bytes.extend_from_slice(&self.before.0);
+        if let Some(of_events) = &self.of_events {
+            bytes.extend_from_slice(&of_events.first_us.to_le_bytes());
+            bytes.extend_from_slice(&of_events.last_us.to_le_bytes());
+            bytes.extend_from_slice(&of_events.kinds.to_le_bytes());
+            bytes.extend_from_slice(&of_events.root);
+        }
         bytes
     }
 
@@ -320,6 +344,12 @@ impl FrameHeader {
     /// Where no frame begins there, or less than the fixed part of a header is left.
     pub fn promised_len(bytes: &[u8]) -> Result<usize, FrameError> {
         Self::promised(bytes).map(|(header, payload)| header + payload as usize)
+    }
+
+    /// The kind that the front of `bytes` promises. Nothing of it is checked.
+    #[must_use]
+    pub fn promised_kind(bytes: &[u8]) -> Option<FrameKind> {
+        bytes.get(13).and_then(|&code| FrameKind::from_code(code))
     }
 
     /// Bytes of the header, and of the payload.
@@ -372,10 +402,11 @@ impl FrameHeader {
         if found != expected {
             return Err(FrameError::Checksum { expected, found });
         }
-        let root = digested
+        let of_events = digested
             .get(FIXED_BYTES..)
-            .and_then(|root| <[u8; ROOT_BYTES]>::try_from(root).ok());
-        let header = Self::read_fields(fixed, root)?;
+            .and_then(|bytes| <&[u8; OF_EVENTS_BYTES]>::try_from(bytes).ok())
+            .map(OfEvents::read);
+        let header = Self::read_fields(fixed, of_events)?;
         Ok(Frame {
             header,
             digested,
@@ -386,7 +417,7 @@ impl FrameHeader {
 
     fn read_fields(
         header: &[u8; FIXED_BYTES],
-        root: Option<[u8; ROOT_BYTES]>,
+        of_events: Option<OfEvents>,
     ) -> Result<Self, FrameError> {
         let field = |ok: bool, field: &'static str| {
             if ok {
@@ -410,11 +441,9 @@ impl FrameHeader {
             boot: BootId(at(header, 44)),
             boot_us: u64::from_le_bytes(at(header, 60)),
             wall_us: i64::from_le_bytes(at(header, 68)),
-            first_us: i64::from_le_bytes(at(header, 76)),
-            last_us: i64::from_le_bytes(at(header, 84)),
-            kinds: u64::from_le_bytes(at(header, 92)),
-            lost: u64::from_le_bytes(at(header, 100)),
-            root,
+            lost: u64::from_le_bytes(at(header, 76)),
+            before: ChainValue(at(header, 84)),
+            of_events,
         };
         field(read.raw_len as usize <= FRAME_RAW_BYTES_MAX, "raw_len")?;
         field(read.events as usize <= FRAME_EVENTS_MAX, "events")?;
@@ -422,8 +451,22 @@ impl FrameHeader {
             kind.holds_events() == (read.events > 0),
             "number of events for its kind",
         )?;
-        field(kind.holds_events() == root.is_some(), "root for its kind")?;
+        field(
+            kind.holds_events() == of_events.is_some(),
+            "length for its kind",
+        )?;
         Ok(read)
+    }
+}
+
+impl OfEvents {
+    fn read(bytes: &[u8; OF_EVENTS_BYTES]) -> Self {
+        Self {
+            first_us: i64::from_le_bytes(at(bytes, 0)),
+            last_us: i64::from_le_bytes(at(bytes, 8)),
+            kinds: u64::from_le_bytes(at(bytes, 16)),
+            root: at(bytes, 24),
+        }
     }
 }
 
@@ -444,12 +487,23 @@ fn checksum(header: &[u8], payload: &[u8]) -> u32 {
     crc.finalize()
 }
 
+/// Makes the checksum of a whole frame good again, as anyone can.
+#[cfg(test)]
+pub(crate) fn mend(frame: &mut [u8]) {
+    let header = match FrameHeader::promised(frame) {
+        Ok((header, _)) => header,
+        Err(_) => return,
+    };
+    let crc = checksum(&frame[..header - 4], &frame[header..]);
+    frame[header - 4..header].copy_from_slice(&crc.to_le_bytes());
+}
+
 /// The bytes of a field at an offset of the table.
-fn at<const N: usize>(header: &[u8; FIXED_BYTES], offset: usize) -> [u8; N] {
+fn at<const N: usize, const ALL: usize>(header: &[u8; ALL], offset: usize) -> [u8; N] {
     header
         .get(offset..offset + N)
         .and_then(|bytes| bytes.try_into().ok())
-        .expect("fields of the table lie in the header")
+        .expect("fields of the table lie in what it describes")
 }
 
 #[cfg(test)]
@@ -467,11 +521,14 @@ mod tests {
             boot: BootId([5; 16]),
             boot_us: 77,
             wall_us: -1,
-            first_us: -9,
-            last_us: -2,
-            kinds: 2,
-            lost: 0,
-            root: kind.holds_events().then_some([6; 32]),
+            lost: 4,
+            before: ChainValue([7; 32]),
+            of_events: kind.holds_events().then_some(OfEvents {
+                first_us: -9,
+                last_us: -2,
+                kinds: 2,
+                root: [6; 32],
+            }),
         }
     }
 

@@ -26,3 +26,11 @@ pub const ARGS_BYTES_WHOLE: usize = 128 << 10;
 
 /// Most bytes of a segment's file at which a writer opens the next one.
 pub const SEGMENT_BYTES_TARGET: u64 = 64 << 20;
+
+/// How many positions the key on the endpoint's disk is ahead of what was written: what a crash can
+/// hide, against how often the key must be made durable. It stands in the key files, where the
+/// auditor's is believed; this is what a new enrolment gets.
+pub const AHEAD_DEFAULT: u64 = 32;
+
+/// The farthest ahead that a key file may say: what a crash may hide must stay small.
+pub const AHEAD_MAX: u64 = 4096;

@@ -18,6 +18,7 @@ mod limits;
 pub mod merkle;
 mod opening;
 mod payload;
+mod removed;
 pub mod seal;
 mod tables;
 pub(crate) mod varint;
@@ -25,11 +26,12 @@ pub(crate) mod varint;
 pub use enrolment::{AuditorKey, EndpointKey, Enrolment, KeyFileError};
 pub use frame::{
     FRAME_MAGIC, Frame, FrameError, FrameHeader, FrameKind, HEADER_BYTES_MAX, HEADER_BYTES_MIN,
-    find_frame,
+    OfEvents, find_frame,
 };
 pub use limits::*;
 pub use opening::{OPENING_BYTES_MAX, Opening, OpeningError, SourceLevel, SuccessionText};
 pub use payload::{Cursor, Events, PayloadBuilder, PayloadError, PayloadReader, PayloadSummary};
+pub use removed::{REMOVED_LISTED_MAX, Removed, RemovedSegment};
 pub(crate) use tables::{TableBuilder, Tables};
 
 /// The version of the format. Until 1.0 a change re-records the fixtures; from 1.0 on a changed

@@ -7,8 +7,9 @@ use crate::journal::hex::{from_hex, to_hex};
 use crate::journal::payload::decompress;
 use crate::journal::{FORMAT_VERSION, Frame};
 
-/// Most bytes of an opening before compression.
-pub const OPENING_BYTES_MAX: u32 = 256 << 10;
+/// Most bytes of an opening before compression. The first of a recording tells of all keys
+/// since the enrolment: room for some 19,000 of them, two years of segments of an hour.
+pub const OPENING_BYTES_MAX: u32 = 4 << 20;
 
 /// The payload of the first frame of a segment: a JSON object, compressed. It stands under that
 /// frame's seal like everything else.
@@ -22,8 +23,9 @@ pub struct Opening {
     pub enrolment: String,
     /// Whether frames carry tags.
     pub sealed: bool,
-    /// The value of the chain before this frame, in hex.
-    pub chain: String,
+    /// Position of the first frame of the recording: by it the segments of one recording are told
+    /// from those of another of the same enrolment.
+    pub recording: u64,
     /// The name of the recorded host, as seen inside what is recorded.
     pub host: String,
     /// Tool and version.
@@ -33,16 +35,17 @@ pub struct Opening {
     /// The generation of the key that signs this segment's checkpoints; absent if unsealed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u32>,
-    /// How that key came from the one before; absent in generation 0 and if unsealed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub succession: Option<SuccessionText>,
+    /// How that key came from those before it, one step a generation, the last step to this
+    /// segment's: from generation 0 in a recording's first segment, else from the segment before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub successions: Vec<SuccessionText>,
     /// What is recorded: `system`, or `tree` for one command.
     pub scope: String,
     /// The sources, what each gives, and at which step of its ladder.
     pub sources: Vec<SourceLevel>,
 }
 
-/// A [`Succession`] as it stands in an opening; its generation is the opening's.
+/// A [`Succession`] as it stands in a list; its generation follows from its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SuccessionText {
     /// The new public key, in hex.

@@ -11,7 +11,8 @@
 //! k_0     = derive("first frame key", secret)          k_{i+1} = derive("next frame key", k_i)
 //! ```
 //!
-//! `i` is the frame's position, 8 bytes, little-endian; it is never read from anywhere else. `k_i`
+//! `C_{i-1}` stands in the header too, so that each frame can be checked by itself: who follows the
+//! chain holds it against the one that was followed. `i` is the frame's position, 8 bytes, little-endian; it is never read from anywhere else. `k_i`
 //! is erased before frame `i` counts as written, so that who takes over the endpoint later cannot
 //! rewrite what came before. An unsealed journal has tags of zero: chain and checksums only.
 
@@ -163,7 +164,26 @@ pub fn chain_start(enrolment: EnrolmentId) -> ChainValue {
     ChainValue(digest("saigen journal v0 chain start", &[&enrolment.0]))
 }
 
-fn chain_next(before: ChainValue, position: u64, frame: &[u8; 32], tag: [u8; 16]) -> ChainValue {
+/// The chain after a frame, from what stands in it.
+#[must_use]
+pub fn chain_after(frame: &Frame<'_>) -> ChainValue {
+    let digest = frame_digest(frame.digested, frame.payload);
+    chain_next(
+        frame.header.before,
+        frame.header.position,
+        &digest,
+        frame.tag,
+    )
+}
+
+/// The chain after a frame, from its parts.
+#[must_use]
+pub fn chain_next(
+    before: ChainValue,
+    position: u64,
+    frame: &[u8; 32],
+    tag: [u8; 16],
+) -> ChainValue {
     ChainValue(digest(
         "saigen journal v0 chain",
         &[&before.0, &position.to_le_bytes(), frame, &tag],
@@ -217,17 +237,25 @@ impl Sealer {
         self.key.as_ref()
     }
 
+    /// The header as it will stand in the frame: position, chain and payload length are set here.
+    ///
+    /// # Panics
+    /// If the payload has 4 GiB: it is closed long before.
+    #[must_use]
+    pub fn header(&self, header: &FrameHeader, payload_len: usize) -> FrameHeader {
+        FrameHeader {
+            position: self.position,
+            before: self.chain,
+            payload_len: u32::try_from(payload_len).expect("a payload is closed long before 4 GiB"),
+            ..*header
+        }
+    }
+
     /// Appends a frame to `out` under the next position, and erases the key that sealed it. The
-    /// header's position and payload length are set here. Gives the frame's digest, the leaf
+    /// header's position, chain and payload length are set here. Gives the frame's digest, the leaf
     /// of the segment's tree.
     pub fn seal(&mut self, header: &FrameHeader, payload: &[u8], out: &mut Vec<u8>) -> [u8; 32] {
-        let payload_len =
-            u32::try_from(payload.len()).expect("a payload is closed long before 4 GiB");
-        let header = FrameHeader {
-            position: self.position,
-            payload_len,
-            ..*header
-        };
+        let header = self.header(header, payload.len());
         let frame = frame_digest(&header.digested(), payload);
         let tag = self.key.as_mut().map_or([0; 16], |key| {
             let tag = key.tag(self.chain, &frame);
@@ -283,32 +311,35 @@ impl Follower {
             .map_or(0, |key| position.saturating_sub(key.position))
     }
 
-    /// Takes up the chain at another value, after frames that could not be read.
-    pub const fn restart(&mut self, chain: ChainValue) {
-        self.chain = chain;
-    }
-
-    /// Checks a frame at the position at which it must stand, and follows the chain over it.
-    ///
-    /// The key is derived from `position`, never from what the frame says; positions only rise,
-    /// as keys only go one way. A position before the one reached is [`SealCheck::Bad`]. At most
-    /// [`STEPS_MAX`] keys are derived for one frame.
+    /// Checks a frame at the position at which it must stand and behind the chain that was
+    /// followed, and follows the chain over it. A frame that names another position or
+    /// another chain is [`SealCheck::Bad`] for who has a key.
     pub fn follow(&mut self, frame: &Frame<'_>, position: u64) -> SealCheck {
         let digest = frame_digest(frame.digested, frame.payload);
-        if frame.header.position == position {
-            self.follow_digest(&digest, frame.tag, position)
-        } else {
-            self.chain = chain_next(self.chain, position, &digest, frame.tag);
-            match self.key {
-                None => SealCheck::Unchecked,
-                Some(_) => SealCheck::Bad,
-            }
+        let (linked, header) = (frame.header.before == self.chain, &frame.header);
+        if linked && header.position == position {
+            return self.follow_digest(header.before, &digest, frame.tag, position);
+        }
+        self.chain = chain_next(self.chain, position, &digest, frame.tag);
+        match self.key {
+            None => SealCheck::Unchecked,
+            Some(_) => SealCheck::Bad,
         }
     }
 
-    /// The same as [`Follower::follow`] for a frame whose header names `position`, by its digest
-    /// ([`frame_digest`]) and its tag: digests can be taken apart from each other, and at once.
-    pub fn follow_digest(&mut self, digest: &[u8; 32], tag: [u8; 16], position: u64) -> SealCheck {
+    /// Checks a frame by itself, by its digest ([`frame_digest`]), its tag, and what its header
+    /// names: the chain before it and its position. Whether that is the chain that was followed is
+    /// the caller's to ask. Digests can be taken apart from each other, and at once.
+    ///
+    /// The key is derived from `position`; positions only rise, as keys only go one way. A position
+    /// before the one reached is [`SealCheck::Bad`]. At most [`STEPS_MAX`] keys are derived for one frame.
+    pub fn follow_digest(
+        &mut self,
+        before: ChainValue,
+        digest: &[u8; 32],
+        tag: [u8; 16],
+        position: u64,
+    ) -> SealCheck {
         let check = match &mut self.key {
             None => SealCheck::Unchecked,
             Some(key) if position < key.position() || position - key.position() > STEPS_MAX => {
@@ -318,14 +349,14 @@ impl Follower {
                 while key.position() < position {
                     key.advance();
                 }
-                if constant_time_equal(&key.tag(self.chain, digest), &tag) {
+                if constant_time_equal(&key.tag(before, digest), &tag) {
                     SealCheck::Good
                 } else {
                     SealCheck::Bad
                 }
             }
         };
-        self.chain = chain_next(self.chain, position, digest, tag);
+        self.chain = chain_next(before, position, digest, tag);
         check
     }
 }
@@ -361,11 +392,9 @@ mod tests {
             boot: BootId([1; 16]),
             boot_us: 10,
             wall_us: 20,
-            first_us: 20,
-            last_us: 20,
-            kinds: 0,
             lost: 0,
-            root: None,
+            before: ChainValue([0; 32]),
+            of_events: None,
         }
     }
 

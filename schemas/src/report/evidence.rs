@@ -141,6 +141,8 @@ pub enum Cause {
     Key,
     /// The clocks contradict each other.
     Clock,
+    /// The recorder removed its oldest segments to keep to its quota.
+    Quota,
 }
 
 impl Cause {
@@ -153,6 +155,7 @@ impl Cause {
             Self::Missing => "missing",
             Self::Key => "key",
             Self::Clock => "clock",
+            Self::Quota => "quota",
         }
     }
 }

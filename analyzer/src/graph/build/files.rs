@@ -55,6 +55,9 @@ pub(super) struct Content {
 pub(super) struct FileIndex {
     by_path: Table<(HostId, TextId), PathState>,
     by_inode: Table<(HostId, u64, u64), FileId>,
+    /// The spelling by which a path was first seen, by its folded form, on systems that do not
+    /// tell upper case from lower.
+    spelled: Table<TextId, TextId>,
 }
 
 #[derive(Clone, Copy)]
@@ -78,7 +81,7 @@ impl GraphBuilder {
         let Some(path) = identity.path else {
             return self.by_inode(host, identity);
         };
-        let path = self.texts.intern(path.0)?;
+        let path = self.path_id(path.0)?;
         if let Some(known) = self.find_file(scene, path, identity) {
             self.learn_identity(host, known, identity);
             return Some(known);
@@ -98,7 +101,7 @@ impl GraphBuilder {
         scene: &Scene<'_>,
         identity: Identity<'_>,
     ) -> Option<FileId> {
-        let path = self.texts.intern(identity.path?.0)?;
+        let path = self.path_id(identity.path?.0)?;
         let live = self.live(scene.applied.host, path);
         let file = match live.filter(|&live| self.may_be(live, identity)) {
             Some(live) => live,
@@ -122,7 +125,7 @@ impl GraphBuilder {
 
     /// The file that a path leads to now, if it was written since recording began.
     pub(super) fn changed_file_at(&self, host: HostId, path: &[u8]) -> Option<FileId> {
-        let live = self.live(host, self.texts.find(path)?)?;
+        let live = self.live(host, self.find_path(path)?)?;
         self.store.files.get(live.index())?.changed_us.map(|_| live)
     }
 
@@ -154,8 +157,8 @@ impl GraphBuilder {
         to: Text<'_>,
     ) -> Option<FileId> {
         let file = self.file(scene, identity)?;
-        let to = self.texts.intern(to.0)?;
-        if let Some(path) = identity.path.and_then(|path| self.texts.find(path.0))
+        let to = self.path_id(to.0)?;
+        if let Some(path) = identity.path.and_then(|path| self.find_path(path.0))
             && path != to
         {
             self.unlead(scene, path, file);
@@ -171,7 +174,7 @@ impl GraphBuilder {
     /// A name of a file was removed; with its last name the file is gone.
     pub(super) fn delete(&mut self, scene: &Scene<'_>, identity: Identity<'_>) -> Option<FileId> {
         let file = self.file(scene, identity)?;
-        if let Some(path) = identity.path.and_then(|path| self.texts.find(path.0)) {
+        if let Some(path) = identity.path.and_then(|path| self.find_path(path.0)) {
             self.unlead(scene, path, file);
         }
         Some(file)
@@ -195,7 +198,7 @@ impl GraphBuilder {
             identity.inode.is_some() && known == identity.inode
         });
         if let Some(same) = hard {
-            let path = self.texts.intern(identity.path?.0)?;
+            let path = self.path_id(identity.path?.0)?;
             self.lead(scene, path, same);
             return Some(same);
         }
@@ -215,6 +218,31 @@ impl GraphBuilder {
             );
         }
         Some(file)
+    }
+
+    /// The id of a path: of its first spelling, where case means nothing.
+    pub(super) fn path_id(&mut self, path: &[u8]) -> Option<TextId> {
+        let Some(folded) = folded(path) else {
+            return self.texts.intern(path);
+        };
+        let plain = plain_windows(path);
+        let key = self.texts.intern(&folded)?;
+        if let Some(&known) = self.files.spelled.get(&key) {
+            return Some(known);
+        }
+        let spelling = self.texts.intern(plain)?;
+        self.files.spelled.insert(key, spelling);
+        Some(spelling)
+    }
+
+    fn find_path(&self, path: &[u8]) -> Option<TextId> {
+        match folded(path) {
+            Some(folded) => {
+                let key = self.texts.find(&folded)?;
+                self.files.spelled.get(&key).copied()
+            }
+            None => self.texts.find(path),
+        }
     }
 
     fn live(&self, host: HostId, path: TextId) -> Option<FileId> {
@@ -399,4 +427,23 @@ impl GraphBuilder {
             row.to_us = Some(at_us);
         }
     }
+}
+
+/// A Windows path without the prefix of the object manager, `\\??\\C:\\x` or `\\\\?\\C:\\x`.
+fn plain_windows(path: &[u8]) -> &[u8] {
+    let bare = path
+        .strip_prefix(br"\??\")
+        .or_else(|| path.strip_prefix(br"\\?\"))
+        .or_else(|| path.strip_prefix(br"\\.\"));
+    bare.filter(|bare| bare.get(1) == Some(&b':'))
+        .unwrap_or(path)
+}
+
+/// The form in which Windows paths are compared; `None` for any other path.
+fn folded(path: &[u8]) -> Option<Vec<u8>> {
+    let plain = plain_windows(path);
+    let drive = plain.get(1) == Some(&b':') && plain.first().is_some_and(u8::is_ascii_alphabetic);
+    let windows = drive || plain.first() == Some(&b'\\');
+    // Only ASCII is folded: what else Windows folds depends on its version.
+    windows.then(|| plain.to_ascii_lowercase())
 }

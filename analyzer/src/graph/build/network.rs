@@ -8,6 +8,7 @@ use saigen_schemas::event::{
     Protocol, StateSocket, Text,
 };
 
+use crate::graph::build::brokers::Crossing;
 use crate::graph::build::{GraphBuilder, Says, Scene};
 use crate::graph::store::{Endpoint, EndpointKey};
 use crate::graph::{Ground, NodeId, NodeKind, Verb};
@@ -97,6 +98,9 @@ impl GraphBuilder {
         }
         self.name_of_address(scene, remote_ip, endpoint);
         self.link(scene, actor, endpoint, Says::recorded(Verb::Connected));
+        if let Some(ip) = net.local_ip {
+            self.ways.note_own(plain(ip), scene.applied.host);
+        }
         let local = net.local_ip.map(plain).zip(net.local_port);
         let joined = local
             .zip(remote_ip.zip(net.remote_port))
@@ -131,6 +135,9 @@ impl GraphBuilder {
             return;
         };
         self.link(scene, endpoint, actor, Says::recorded(Verb::Accepted));
+        if let Some(ip) = net.local_ip {
+            self.ways.note_own(plain(ip), scene.applied.host);
+        }
         let local = net.local_ip.map(plain).zip(net.local_port);
         if let Some((server, client)) = local.zip(remote_ip.zip(net.remote_port)) {
             let flow = FlowKey {
@@ -408,6 +415,16 @@ impl GraphBuilder {
             verb: Verb::Connected,
             ground: Ground::SameFlow,
         };
+        if client.host != server.host && self.ways.crossings.len() < FLOWS_MAX {
+            self.ways.crossings.push(Crossing {
+                client: client.node,
+                client_host: client.host,
+                client_us: client.at_us,
+                client_event: client.event,
+                server_host: server.host,
+                server_us: server.at_us,
+            });
+        }
         let edge = self.link(scene, client.node, server.node, says);
         if let Some(edge) = edge {
             self.store.cover(edge, client.at_us, client.event);

@@ -194,6 +194,12 @@ impl GraphBuilder {
         {
             row.details = details.or(row.details);
         }
+        let details = registry.details.filter(|details| !details.is_empty());
+        if let Some((name, command)) = service_of_key(path.0).zip(details) {
+            let kind = PersistenceKind::Service;
+            let node = self.persistence(scene, kind, Some(Text(name)), Some(command));
+            self.acts_on(scene, Verb::Configured, node);
+        }
         let verb = match registry.change {
             Some(Change::Created) => Verb::Created,
             Some(Change::Deleted) => Verb::Deleted,
@@ -274,6 +280,7 @@ impl GraphBuilder {
                     kind,
                     name,
                     command,
+                    first_us: None,
                 });
                 self.things.persistence.insert(key, node);
                 node
@@ -286,6 +293,7 @@ impl GraphBuilder {
             .map(|node| node.row as usize);
         if let Some(row) = row.and_then(|row| self.store.persistence.get_mut(row)) {
             row.command = command.or(row.command);
+            row.first_us.get_or_insert(scene.at_us);
         }
         Some(node)
     }
@@ -314,4 +322,14 @@ impl GraphBuilder {
         self.things.named.insert(key, node);
         Some(node)
     }
+}
+
+/// The service whose program a registry value names: `…\\Services\\NAME\\ImagePath`.
+fn service_of_key(path: &[u8]) -> Option<&[u8]> {
+    let mut parts = path.rsplit(|&byte| byte == b'\\');
+    let value = parts.next()?;
+    let name = parts.next()?;
+    let above = parts.next()?;
+    let is = value.eq_ignore_ascii_case(b"ImagePath") && above.eq_ignore_ascii_case(b"Services");
+    is.then_some(name).filter(|name| !name.is_empty())
 }

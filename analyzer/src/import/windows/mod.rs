@@ -5,6 +5,7 @@
 //! `record.raw`, so that rules find every field of every log. `EventID`, `Channel`,
 //! `Provider_Name` and `Computer` can be asked of all.
 
+mod message;
 mod record;
 mod security;
 mod sysmon;
@@ -12,6 +13,7 @@ mod take;
 mod task;
 pub(in crate::import) mod value;
 
+pub use message::read_message;
 pub use record::{Part, Record};
 
 use saigen_schemas::event::{

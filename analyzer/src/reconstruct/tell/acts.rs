@@ -97,7 +97,9 @@ impl Deed {
             Verb::Configured => Self::Configures,
             Verb::Loaded | Verb::Changed => Self::ChangesSystem,
             Verb::Refused => Self::Tries,
-            Verb::Mapped | Verb::Executed | Verb::Triggered | Verb::LoggedOn => return None,
+            Verb::Mapped | Verb::Executed | Verb::Triggered | Verb::Asked | Verb::LoggedOn => {
+                return None;
+            }
         })
     }
 }

@@ -279,6 +279,7 @@ impl<'w, 'g> Cast<'w, 'g> {
             Ground::SameAddress => {
                 format!("It is a session opened from {ip}, an address that this intrusion uses.")
             }
+            Ground::Asked => format!("A broker of the system started it for {from}."),
             Ground::Injected => format!("A process that {from} had written into started it."),
         }
     }

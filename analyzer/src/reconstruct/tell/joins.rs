@@ -96,6 +96,9 @@ impl Row {
             "remote" => format!(
                 "{names} belong together by the address {shared}, which nothing benign had to do with in this way."
             ),
+            "broker" => format!(
+                "{names} belong together: {shared} asked a broker of the system to start the others."
+            ),
             _ => {
                 format!("{names} belong together: one wrote into {shared}, which started another.")
             }
@@ -127,6 +130,7 @@ fn shared(cast: &Cast<'_, '_>, why: &Why) -> Option<(u8, &'static str, String)> 
         Ground::Opened => Some((3, "session", thing()?)),
         Ground::SameAddress | Ground::Served | Ground::Reached => Some((4, "remote", address()?)),
         Ground::Injected => Some((5, "lineage", thing()?)),
+        Ground::Asked => Some((6, "broker", why.from.map(|from| cast.short(from))?)),
         Ground::Found | Ground::Stages | Ground::Child | Ground::Told => None,
     }
 }

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use saigen_schemas::report::{self, EvidenceRef, Gap, Grade, Incident, Link, Moment, Sentence};
 
 use crate::detect::{Detection, Tactic};
-use crate::graph::{Edge, Ground as EdgeGround, NodeId, NodeKind};
+use crate::graph::{Edge, Ground as EdgeGround, NodeId, NodeKind, Verb};
 use crate::reconstruct::groups::Group;
 use crate::reconstruct::knowledge::Place;
 use crate::reconstruct::notes::{Notes, Reason};
@@ -253,7 +253,7 @@ fn links(cast: &Cast<'_, '_>, objects: &Objects, acts: &[Act]) -> Vec<Link> {
         for edge in cast
             .world
             .incoming(*process)
-            .filter(|edge| is_creation(edge.verb))
+            .filter(|edge| is_creation(edge.verb) || edge.verb == Verb::Asked)
         {
             if let (Some(from), Some(to)) = (cast.id(edge.from), cast.id(edge.to)) {
                 push(&mut links, &mut known, from, to, &edge);
@@ -336,7 +336,7 @@ const fn ground(ground: EdgeGround) -> (report::Ground, &'static str) {
         ),
         EdgeGround::Arguments => (
             report::Ground::Recorded,
-            "The arguments of the process name the file.",
+            "The arguments of the one name the other.",
         ),
         EdgeGround::Time => (
             report::Ground::InferredByTime,

@@ -135,6 +135,7 @@ impl Steps<'_, '_, '_> {
                 .ip
                 .map_or_else(String::new, |ip| format!(", a session from {ip}")),
             Ground::Injected => format!(" after {from} had written into it"),
+            Ground::Asked => format!(", as {from} had asked"),
             Ground::Found | Ground::Stages | Ground::Child | Ground::Told | Ground::Served => {
                 String::new()
             }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use saigen_schemas::event::{BootId, FileWritten, RecordBoot};
+use saigen_schemas::journal::checkpoint::PublicKey;
 use saigen_schemas::journal::seal::{EnrolmentSecret, Follower, SealCheck, frame_digest};
 use saigen_schemas::journal::{AuditorKey, EndpointKey, Enrolment, Frame, PayloadReader};
 
@@ -487,14 +488,17 @@ fn every_segment_is_signed_by_a_key_that_the_one_before_vouches_for() {
     for (generation, segment) in (0..).zip(&disk.segments) {
         let opening = Opening::read(&FrameHeader::read(segment).unwrap()).unwrap();
         assert_eq!(opening.generation, Some(generation));
-        if let Some(text) = &opening.succession {
+        if let [text] = opening.successions.as_slice() {
             let succession = text.read(generation).unwrap();
             assert!(succession.holds(made.enrolment, key));
             key = succession.public_key;
         } else {
-            assert_eq!(generation, 0);
+            assert_eq!((generation, opening.successions.len()), (0, 0));
         }
-        assert_eq!(check_checkpoints(segment, key), CheckpointsEnd::Last);
+        assert_eq!(
+            check_checkpoints(segment, made.enrolment, key),
+            CheckpointsEnd::Last
+        );
     }
     let kept = EndpointKey::read(&std::fs::read_to_string(&made.endpoint).unwrap()).unwrap();
     assert_eq!(kept.checkpoint.public(), key);
@@ -508,7 +512,7 @@ enum CheckpointsEnd {
 }
 
 /// Checks every checkpoint of a segment against the frames before it.
-fn check_checkpoints(segment: &[u8], key: PublicKey) -> CheckpointsEnd {
+fn check_checkpoints(segment: &[u8], enrolment: EnrolmentId, key: PublicKey) -> CheckpointsEnd {
     let mut rest = segment;
     let mut leaves = Vec::new();
     let mut end = CheckpointsEnd::Earlier;
@@ -517,8 +521,7 @@ fn check_checkpoints(segment: &[u8], key: PublicKey) -> CheckpointsEnd {
         end = CheckpointsEnd::Earlier;
         if frame.header.kind == FrameKind::Checkpoint {
             let checkpoint = Checkpoint::read_frame(&frame).unwrap();
-            assert!(checkpoint.holds(key));
-            assert_eq!(checkpoint.position, frame.header.position);
+            assert!(checkpoint.holds(enrolment, &frame.header, key));
             assert_eq!(checkpoint.segment_root, merkle::root(leaves.clone()));
             end = CheckpointsEnd::Last;
         }

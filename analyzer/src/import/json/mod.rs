@@ -1,0 +1,225 @@
+//! JSON of event logs, in whatever layout a shipper or an investigator left it: found object by
+//! object ([`objects`]), told by its keys what it is, and mapped.
+//!
+//! | Shape | Known by | Reader |
+//! |---|---|---|
+//! | event log as XML turned to JSON | `Event.System`, `System` | [`nested`] |
+//! | winlogbeat 7 and later, ECS | `winlog` | [`winlogbeat`] |
+//! | winlogbeat to 6 | `event_data`, `log_name` | [`winlogbeat`] |
+//! | flat export | `EventID` beside a channel, provider or Sysmon's `UtcTime` | [`flat`] |
+//! | anything else | | [`unknown`] |
+//!
+//! Around any of them may stand what a search engine adds: `_source`, `result`, a list of hits.
+
+mod flat;
+mod nested;
+mod objects;
+pub mod tree;
+mod unknown;
+mod winlogbeat;
+
+use crate::import::json::objects::Objects;
+use crate::import::json::tree::{Sort, Tree, Value};
+use crate::import::windows::{self, Record};
+use crate::import::{At, ImportError, Input, Sink, Skipped};
+use saigen_schemas::event::FieldsBuf;
+
+/// Buffers that are kept from object to object.
+#[derive(Debug, Default)]
+pub struct Work {
+    record: Record,
+    windows: windows::Scratch,
+    fields: FieldsBuf,
+    path: Vec<u8>,
+    text: Vec<u8>,
+}
+
+/// Tells all that a file of JSON holds.
+///
+/// # Errors
+/// Where the system refuses to read, or the sink to keep.
+pub fn read(input: &mut dyn Input, sink: &mut dyn Sink) -> Result<(), ImportError> {
+    let mut objects = Objects::open(input, 0)?;
+    let mut tree = Tree::default();
+    let mut work = Work::default();
+    while let Some(found) = objects.next(&mut tree, sink)? {
+        let object = tree.root(objects.bytes());
+        let place = Place {
+            at: found.at,
+            start: found.start,
+        };
+        tell(object, place, &mut work, sink)?;
+    }
+    Ok(())
+}
+
+/// The bytes of the object that begins at a place.
+///
+/// # Errors
+/// Where none begins there, or the system refuses to read.
+pub fn record_at(input: &mut dyn Input, offset: u64) -> Result<Vec<u8>, ImportError> {
+    objects::object_at(input, offset)
+}
+
+/// Where an object stands: in the file, and among the bytes at hand.
+#[derive(Clone, Copy)]
+struct Place {
+    at: At,
+    start: usize,
+}
+
+/// What an object is, by its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// `Event` with `System` and `EventData`, or these alone.
+    Nested,
+    /// winlogbeat, either age.
+    Winlogbeat,
+    /// All on one level.
+    Flat,
+    /// One object around another that is the record.
+    Around(&'static str),
+    /// An object around a list of records.
+    List,
+    /// None that is known.
+    Unknown,
+}
+
+fn tell(
+    object: Value<'_>,
+    place: Place,
+    work: &mut Work,
+    sink: &mut dyn Sink,
+) -> Result<(), ImportError> {
+    match shape_of(object) {
+        Shape::Nested => nested::fill(object, work),
+        Shape::Winlogbeat => winlogbeat::fill(object, work),
+        Shape::Flat => flat::fill(object, work),
+        Shape::Around(key) => {
+            let inner = object.get(key).unwrap_or(object);
+            return tell(inner, place, work, sink);
+        }
+        Shape::List => return tell_list(object, place, work, sink),
+        Shape::Unknown => return unknown::tell(object, place.at, work, sink),
+    }
+    windows::map(&work.record, &mut work.windows, place.at, sink)
+}
+
+/// Tells each object of the lists within one, at its own place.
+fn tell_list(
+    object: Value<'_>,
+    place: Place,
+    work: &mut Work,
+    sink: &mut dyn Sink,
+) -> Result<(), ImportError> {
+    let mut told = false;
+    for (_, value) in object.entries() {
+        for item in value.items().filter(|item| item.sort() == Sort::Object) {
+            // Encodings of two bytes a character do not keep the distance: then the outer place holds.
+            let distance = (item.start() - place.start) as u64;
+            let at = At {
+                offset: place.at.offset + distance,
+                number: place.at.number,
+            };
+            let place = Place {
+                at,
+                start: item.start(),
+            };
+            tell(item, place, work, sink)?;
+            told = true;
+        }
+        if value.sort() == Sort::Object && shape_of(value) == Shape::List {
+            tell_list(value, place, work, sink)?;
+            told = true;
+        }
+    }
+    if !told {
+        sink.skip(place.at, Skipped::Empty);
+    }
+    Ok(())
+}
+
+fn shape_of(object: Value<'_>) -> Shape {
+    let mut id = false;
+    let mut windows = false;
+    let mut data = false;
+    let mut list = false;
+    let mut around = None;
+    for (key, value) in object.entries() {
+        let is_object = value.sort() == Sort::Object;
+        match key.raw() {
+            b"Event" if value.get("System").is_some() => return Shape::Nested,
+            b"System" if is_object && value.get("EventID").is_some() => return Shape::Nested,
+            b"winlog" if is_object => return Shape::Winlogbeat,
+            b"event_data" => data = is_object,
+            b"_source" if is_object => return Shape::Around("_source"),
+            b"result" if is_object => around = Some("result"),
+            b"EventID" | b"EventId" | b"EventCode" | b"event_id" => id = true,
+            b"Channel" | b"SourceName" | b"Provider" | b"ProviderName" | b"Provider_Name"
+            | b"ProviderGuid" | b"EventSourceName" | b"log_name" | b"source_name" | b"LogName"
+            | b"UtcTime" => windows = true,
+            name if name.starts_with(b"winlog.") => return Shape::Winlogbeat,
+            _ => {
+                list = list || holds_objects(value);
+            }
+        }
+    }
+    match (id, windows, data, around, list) {
+        (_, true, true, _, _) => Shape::Winlogbeat,
+        (true, true, _, _, _) => Shape::Flat,
+        (_, _, _, Some(key), _) => Shape::Around(key),
+        (_, _, _, None, true) => Shape::List,
+        (_, _, _, None, false) => Shape::Unknown,
+    }
+}
+
+/// Whether it is a list of records, or an object around one (`hits.hits`).
+fn holds_objects(value: Value<'_>) -> bool {
+    let is_record = |item: Value<'_>| match shape_of_record(item) {
+        Shape::Nested | Shape::Winlogbeat | Shape::Flat | Shape::Around(_) => true,
+        Shape::List | Shape::Unknown => false,
+    };
+    let first_is_record = |list: Value<'_>| list.items().next().is_some_and(is_record);
+    first_is_record(value) || value.entries().any(|(_, inner)| first_is_record(inner))
+}
+
+/// The shape of an item, where lists within lists are not looked for.
+fn shape_of_record(item: Value<'_>) -> Shape {
+    let has = |key: &str| item.get(key).is_some();
+    if has("_source") {
+        Shape::Around("_source")
+    } else if has("winlog") || has("event_data") {
+        Shape::Winlogbeat
+    } else if has("Event") || has("System") {
+        Shape::Nested
+    } else if has("EventID") || has("EventId") || has("EventCode") {
+        Shape::Flat
+    } else {
+        Shape::Unknown
+    }
+}
+
+/// Visits each scalar within a value, with the keys that lead to it joined by dots. Items of a list go
+/// under the list's name.
+fn leaves<'t>(value: Value<'t>, path: &mut Vec<u8>, visit: &mut dyn FnMut(&[u8], Value<'t>)) {
+    match value.sort() {
+        Sort::Object => {
+            for (key, inner) in value.entries() {
+                let len = path.len();
+                if len > 0 {
+                    path.push(b'.');
+                }
+                key.write(path);
+                leaves(inner, path, visit);
+                path.truncate(len);
+            }
+        }
+        Sort::Array => {
+            for item in value.items() {
+                leaves(item, path, visit);
+            }
+        }
+        Sort::Null => {}
+        Sort::Text | Sort::Escaped | Sort::Number | Sort::Flag => visit(path, value),
+    }
+}

@@ -4,8 +4,14 @@
 //! A reader of one format is two functions: `read` tells a [`Sink`] all that the bytes of an
 //! [`Input`] hold, and `record_at` gives the bytes of one record again.
 
+mod audit;
 pub mod json;
+mod lines;
 mod sink;
+#[cfg(test)]
+mod testing;
+pub mod text;
 pub mod windows;
+mod xml;
 
 pub use sink::{At, Finding, ImportError, Input, NO_TIME_US, Sink, Skipped};

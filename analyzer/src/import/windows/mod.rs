@@ -9,6 +9,7 @@ mod message;
 mod record;
 mod security;
 mod sysmon;
+mod sysmon_linux;
 mod take;
 mod task;
 pub(in crate::import) mod value;
@@ -68,6 +69,14 @@ const SYSMON: Provider = Provider {
     source: Source::Sysmon,
     rows: sysmon::ROWS,
     make: sysmon::make,
+    actor: sysmon::actor,
+    time_field: Some("UtcTime"),
+};
+
+const SYSMON_LINUX: Provider = Provider {
+    source: Source::SysmonLinux,
+    rows: sysmon_linux::ROWS,
+    make: |_, _, _| {},
     actor: sysmon::actor,
     time_field: Some("UtcTime"),
 };
@@ -138,6 +147,7 @@ fn provider(record: &Record) -> &'static Provider {
     };
     match name.0 {
         b"Microsoft-Windows-Sysmon" | b"Microsoft-Windows-Sysmon/Operational" => &SYSMON,
+        b"Linux-Sysmon" | b"Linux-Sysmon/Operational" => &SYSMON_LINUX,
         b"Microsoft-Windows-Security-Auditing" | b"Security" => &SECURITY,
         _ => &OTHER,
     }

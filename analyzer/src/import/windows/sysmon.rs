@@ -122,7 +122,7 @@ fn start<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
     actor.map(|actor| Mapped::by(actor, Kind::ProcessStart(kind)))
 }
 
-fn exit<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
+pub(super) fn exit<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
     let actor = actor(fields)?;
     Some(Mapped::by(actor, Kind::ProcessExit(ProcessExit::default())))
 }
@@ -136,7 +136,7 @@ fn creation_time_changed<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
 }
 
 /// The source of a connection is who began it, also where that is the other machine.
-fn connection<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
+pub(super) fn connection<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
     let actor = actor(fields);
     let protocol = fields.read("Protocol").and_then(|text| protocol(text.0));
     let source = (
@@ -189,7 +189,7 @@ pub(super) fn protocol(text: &[u8]) -> Option<Protocol> {
     .map(|(_, _, protocol)| protocol)
 }
 
-fn state<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
+pub(super) fn state<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
     let state = match fields.read("State")?.0 {
         b"Started" => SourceState::Up,
         b"Stopped" => SourceState::Down,
@@ -203,7 +203,7 @@ fn state<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
     Some(Mapped::new(None, Kind::RecordSource(kind)))
 }
 
-fn configuration<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
+pub(super) fn configuration<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
     let kind = RecordConfiguration {
         tool: Some("Sysmon".into()),
         content: fields.read("Configuration"),
@@ -266,7 +266,7 @@ fn remote_thread<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
     Some(Mapped::new(source(fields), Kind::ProcessTraced(kind)))
 }
 
-fn process_opened<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
+pub(super) fn process_opened<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
     let kind = ProcessOpened {
         target: target(fields),
         target_image: fields.take("TargetImage"),
@@ -289,7 +289,7 @@ fn image_replaced<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
     Some(Mapped::new(actor, Kind::ProcessTraced(kind)))
 }
 
-fn raw_read<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
+pub(super) fn raw_read<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
     let kind = FileRead {
         path: Some(fields.read("Device")?),
         ..FileRead::default()
@@ -308,7 +308,7 @@ fn created<'a>(fields: &Taker<'a>, hashes: Option<Text<'a>>) -> Option<Mapped<'a
     Some(Mapped::new(actor, Kind::FileCreated(kind)))
 }
 
-fn file_created<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
+pub(super) fn file_created<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
     created(fields, None)
 }
 
@@ -320,7 +320,7 @@ fn executable_created<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
     created(fields, fields.take("Hashes"))
 }
 
-fn file_deleted<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
+pub(super) fn file_deleted<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
     let actor = actor(fields);
     let kind = FileDeleted {
         path: Some(fields.take("TargetFilename")?),

@@ -17,10 +17,12 @@ pub(in crate::import) fn number(text: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok()
 }
 
-/// A GUID with or without braces; the one of zeros names nothing.
+/// A GUID with or without braces. One whose second half is zero names nothing: Sysmon writes it for a
+/// process that it does not know, with its machine and the second before it.
 pub(in crate::import) fn guid(text: &[u8]) -> Option<Guid> {
     let guid = Guid::parse(std::str::from_utf8(text.trim_ascii()).ok()?)?;
-    (guid != Guid::default()).then_some(guid)
+    let names_one = guid.0.iter().skip(8).any(|&byte| byte != 0);
+    names_one.then_some(guid)
 }
 
 /// An address, without the zone that some logs add to it (`fe80::1%4`).
@@ -184,6 +186,7 @@ mod tests {
         assert_eq!(address(b"0:0:0:0:0:0:0:1"), "::1".parse().ok());
         assert_eq!(address(b"-"), None);
         assert_eq!(guid(b"{00000000-0000-0000-0000-000000000000}"), None);
+        assert_eq!(guid(b"{5ed6db7f-9145-5f21-0000-000000000000}"), None);
         assert!(guid(b"5ED6DB7F-9145-5F21-0000-0010AD650000").is_some());
     }
 

@@ -1,0 +1,157 @@
+//! The head of an audit record: which event of which host it belongs to.
+
+use crate::import::audit::kinds::RecordType;
+
+/// What stands before a record's own fields, and where they begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header<'l> {
+    /// The host, where the record says it (`node=`).
+    pub(super) node: Option<&'l [u8]>,
+    /// The type as it is written; empty where the line does not say it.
+    pub(super) type_name: &'l [u8],
+    pub(super) record_type: RecordType,
+    /// The stamp, microseconds since 1970.
+    pub(super) wall_us: i64,
+    /// The event's number on its host. It starts again at a boot, and after `u32::MAX`.
+    pub(super) serial: u32,
+    /// The fields.
+    pub(super) body: &'l [u8],
+}
+
+/// Reads the head of a record: `[node=N ]type=T msg=audit(SECONDS.MILLIS:SERIAL): …`, with anything
+/// before it (a relay's own head), without `msg=` (auoms), or without the type in words (kernel log:
+/// `audit: type=1400 audit(…): …`). `None` where the line is no audit record.
+pub(super) fn read(line: &[u8]) -> Option<Header<'_>> {
+    let stamp = memchr::memmem::find(line, b"audit(")?;
+    let (head, rest) = line.split_at_checked(stamp)?;
+    let close = memchr::memchr(b')', rest)?;
+    let (wall_us, serial) = read_stamp(rest.get(b"audit(".len()..close)?)?;
+    let body = rest.get(close + 1..)?;
+    let body = body.strip_prefix(b":").unwrap_or(body);
+    let head = head.strip_suffix(b"msg=").unwrap_or(head);
+    let type_name = word_after(head, b"type=").unwrap_or_default();
+    Some(Header {
+        node: word_after(head, b"node="),
+        type_name,
+        record_type: RecordType::of(type_name),
+        wall_us,
+        serial,
+        body,
+    })
+}
+
+/// Whether a line looks like an audit record.
+pub(in crate::import) fn is_record(line: &[u8]) -> bool {
+    read(line).is_some()
+}
+
+/// `SECONDS.MILLIS:SERIAL`.
+fn read_stamp(stamp: &[u8]) -> Option<(i64, u32)> {
+    let dot = stamp.iter().position(|&byte| byte == b'.')?;
+    let colon = dot + stamp.get(dot..)?.iter().position(|&byte| byte == b':')?;
+    let seconds: i64 = digits(stamp.get(..dot)?)?;
+    let fraction = stamp.get(dot + 1..colon)?;
+    let serial: u32 = digits(stamp.get(colon + 1..)?)?;
+    // Milliseconds; a few tools write micro- or nanoseconds.
+    let width = u32::try_from(fraction.len())
+        .ok()
+        .filter(|width| (1..=9).contains(width))?;
+    let value: i64 = digits(fraction)?;
+    let micros = if width <= 6 {
+        value * 10_i64.pow(6 - width)
+    } else {
+        value / 10_i64.pow(width - 6)
+    };
+    let wall_us = seconds.checked_mul(1_000_000)?.checked_add(micros)?;
+    Some((wall_us, serial))
+}
+
+fn digits<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
+    if !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// The word after a name that begins a word itself; the last one counts.
+fn word_after<'l>(head: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
+    let mut end = head.len();
+    loop {
+        let at = memchr::memmem::rfind(head.get(..end)?, name)?;
+        let begins = at == 0
+            || head
+                .get(at - 1)
+                .is_some_and(|byte| !byte.is_ascii_alphanumeric());
+        if begins {
+            let rest = head.get(at + name.len()..)?;
+            let word = rest.split(|byte| byte.is_ascii_whitespace()).next()?;
+            return Some(word.strip_suffix(b":").unwrap_or(word));
+        }
+        end = at;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_head_seen_in_the_wild_is_read() {
+        let lines: &[(&[u8], Option<&[u8]>, &[u8])] = &[
+            (b"type=CWD msg=audit(1700000000.123:45): cwd=\"/\"", None, b"CWD"),
+            (
+                b"node=web-1 type=CWD msg=audit(1700000000.123:45): cwd=\"/\"",
+                Some(b"web-1"),
+                b"CWD",
+            ),
+            (
+                b"<13>Nov 14 22:13:20 relay audispd: node=web-1 type=CWD msg=audit(1700000000.123:45): cwd=\"/\"",
+                Some(b"web-1"),
+                b"CWD",
+            ),
+            (
+                b"Nov 14 22:13:20 web-1 kernel: [ 12.3] audit: type=1307 audit(1700000000.123:45): cwd=\"/\"",
+                None,
+                b"1307",
+            ),
+            (
+                b"type=AUOMS_EXECVE audit(1700000000.123:45): cwd=\"/\"",
+                None,
+                b"AUOMS_EXECVE",
+            ),
+        ];
+        for (line, node, name) in lines {
+            let header = read(line).unwrap();
+            assert_eq!(header.node, *node);
+            assert_eq!(header.type_name, *name);
+            assert_eq!((header.wall_us, header.serial), (1_700_000_000_123_000, 45));
+            assert_eq!(header.body, b" cwd=\"/\"");
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_is_none() {
+        for line in [
+            &b""[..],
+            b"type=CWD msg=audit(",
+            b"type=CWD msg=audit()",
+            b"type=CWD msg=audit(1.2:)",
+            b"type=CWD msg=audit(1:2): x",
+            b"type=CWD msg=audit(1.2:-3): x",
+            b"type=CWD msg=audit(99999999999999999999.2:3): x",
+            b"type=CWD msg=audit(9223372036854775807.2:3): x",
+            b"type=CWD msg=audit(1.2:4294967296): x",
+            b"Nov 14 22:13:20 web-1 sshd[12]: Accepted publickey",
+        ] {
+            assert_eq!(read(line), None, "{}", line.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn digits_after_the_point_are_a_fraction() {
+        let us = |line: &[u8]| read(line).unwrap().wall_us;
+        assert_eq!(us(b"type=CWD msg=audit(7.5:1):"), 7_500_000);
+        assert_eq!(us(b"type=CWD msg=audit(7.000001:1):"), 7_000_001);
+        assert_eq!(us(b"type=CWD msg=audit(7.000001999:1):"), 7_000_001);
+    }
+}

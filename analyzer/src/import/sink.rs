@@ -175,7 +175,6 @@ pub enum ImportError {
 
 impl ImportError {
     /// The system's refusal to read at a place.
-    #[must_use]
     pub fn read(offset: u64) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::Io {
             doing: "read",

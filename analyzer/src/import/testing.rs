@@ -106,14 +106,3 @@ pub(super) fn mutate(seed: &[u8], rounds: u32, mut read: impl FnMut(&[u8], &mut 
         read(&bytes, &mut Counted::default());
     }
 }
-
-/// Evidence of others, where it lies beside the project.
-pub(super) fn shared(path: &str) -> Option<std::path::PathBuf> {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let path = root.join("../../shared/data").join(path);
-    if path.exists() {
-        return Some(path);
-    }
-    println!("skipped: {} is not here", path.display());
-    None
-}

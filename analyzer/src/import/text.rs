@@ -63,7 +63,9 @@ pub fn read(input: &mut dyn Input, sink: &mut dyn Sink) -> Result<(), ImportErro
         };
         if line.is_cut {
             sink.skip(at, Skipped::TooLarge);
-        } else if line.text.trim_ascii().is_empty() || is_remark(line.text) {
+        } else if line.text.trim_ascii().is_empty() {
+            // No record: a space between two.
+        } else if is_remark(line.text) {
             sink.skip(at, Skipped::Empty);
         } else if !reader.take(line.text, at, Carrier::default(), sink)? {
             sink.skip(at, Skipped::Stranger);

@@ -152,7 +152,9 @@ impl<'x> Tag<'x> {
 
     /// The value of an attribute, as it is written.
     fn get(&self, name: &[u8]) -> Option<&'x [u8]> {
-        self.pairs().find(|(own, _)| *own == name).map(|(_, value)| value)
+        self.pairs()
+            .find(|(own, _)| *own == name)
+            .map(|(_, value)| value)
     }
 
     fn pairs(&self) -> impl Iterator<Item = (&'x [u8], &'x [u8])> {
@@ -262,7 +264,10 @@ impl<'x> Filler<'_, 'x> {
     /// Of a provider's own elements the leaves are fields.
     fn user_data(&mut self, tag: &Tag<'x>, reader: &Reader<'x>) {
         let text = reader.peek_text();
-        let after = reader.text.get(reader.at + text.len()..).unwrap_or_default();
+        let after = reader
+            .text
+            .get(reader.at + text.len()..)
+            .unwrap_or_default();
         let is_leaf = tag.shape == Shape::Empty || after.starts_with(b"</");
         if is_leaf && self.path.len() > 2 {
             self.push(tag.name, if tag.shape == Shape::Empty { b"" } else { text });
@@ -373,7 +378,11 @@ mod tests {
             fields(&record),
             expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
         );
-        assert!(record.head().any(|(name, value)| (name.0, value.0) == (b"Level", b"4")));
+        assert!(
+            record
+                .head()
+                .any(|(name, value)| (name.0, value.0) == (b"Level", b"4"))
+        );
     }
 
     #[test]

@@ -159,7 +159,7 @@ impl Splitter<'_> {
         if self.record_type == RecordType::AUOMS
             && matches!(self.text.get(start..stop), Some(b"cmdline" | b"proctitle"))
         {
-            let value = self.to_redactors(first);
+            let value = self.until_redactors(first);
             return Some(Field {
                 name: Span::new(name.0, name.1),
                 value,
@@ -188,7 +188,7 @@ impl Splitter<'_> {
 
     /// A command line of auoms: quotes within it are not escaped, and it ends where the next of its
     /// fields begins, `redactors`.
-    fn to_redactors(&mut self, first: usize) -> Span {
+    fn until_redactors(&mut self, first: usize) -> Span {
         let rest = self.text.get(first..self.end).unwrap_or_default();
         let len = memchr::memmem::rfind(rest, b" redactors=").unwrap_or(rest.len());
         self.at = first + len;
@@ -425,7 +425,7 @@ mod tests {
         );
         let login = b" login pid=9 uid=0 old auid=4294967295 new auid=1000";
         assert_eq!(
-            pairs(RecordType::LOGIN, login),
+            pairs(RecordType::of(b"LOGIN"), login),
             owned(&[
                 ("pid", "9"),
                 ("uid", "0"),

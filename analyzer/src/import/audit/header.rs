@@ -97,7 +97,8 @@ mod tests {
 
     #[test]
     fn every_head_seen_in_the_wild_is_read() {
-        let lines: &[(&[u8], Option<&[u8]>, &[u8])] = &[
+        type Case<'c> = (&'c [u8], Option<&'c [u8]>, &'c [u8]);
+        let lines: &[Case<'_>] = &[
             (b"type=CWD msg=audit(1700000000.123:45): cwd=\"/\"", None, b"CWD"),
             (
                 b"node=web-1 type=CWD msg=audit(1700000000.123:45): cwd=\"/\"",

@@ -5,7 +5,6 @@
 pub(super) struct RecordType(pub(super) u32);
 
 impl RecordType {
-    pub(super) const LOGIN: Self = Self(1006);
     pub(super) const USER_AUTH: Self = Self(1100);
     pub(super) const USER_START: Self = Self(1105);
     pub(super) const USER_END: Self = Self(1106);
@@ -23,7 +22,6 @@ impl RecordType {
     pub(super) const SOCKADDR: Self = Self(1306);
     pub(super) const CWD: Self = Self(1307);
     pub(super) const EXECVE: Self = Self(1309);
-    pub(super) const OBJ_PID: Self = Self(1318);
     pub(super) const EOE: Self = Self(1320);
     pub(super) const CAPSET: Self = Self(1322);
     pub(super) const SECCOMP: Self = Self(1326);
@@ -85,12 +83,6 @@ impl RecordType {
             .split_ascii_whitespace()
             .nth(place)
             .filter(|name| *name != "-")
-    }
-
-    /// Whether a record of this type is an event by itself: what programs and the daemon write.
-    /// The kernel's come in several, joined by their serial (`audit.rules(7)`, `linux/audit.h`).
-    pub(super) const fn stands_alone(self) -> bool {
-        matches!(self.0, 1005 | 1100..=1299 | 2000..=2999)
     }
 }
 

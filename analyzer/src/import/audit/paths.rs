@@ -173,7 +173,8 @@ mod tests {
 
     #[test]
     fn paths_are_seen_from_their_folder() {
-        let cases: [(&[u8], Option<&[u8]>, &[u8]); 8] = [
+        type Case<'c> = (&'c [u8], Option<&'c [u8]>, &'c [u8]);
+        let cases: [Case<'_>; 8] = [
             (b"/etc/passwd", None, b"/etc/passwd"),
             (b"x", Some(b"/tmp"), b"/tmp/x"),
             (b"./a//b/../c", Some(b"/tmp/"), b"/tmp/a/c"),

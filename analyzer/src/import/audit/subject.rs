@@ -122,12 +122,6 @@ impl<'p> Call<'p> {
         self.success != Some(false)
     }
 
-    /// An argument as a C `int`, as far as it is one.
-    pub(super) fn int(&self, index: usize) -> Option<i32> {
-        let low = u32::try_from(self.args.get(index)? & u64::from(u32::MAX)).ok()?;
-        Some(i32::from_ne_bytes(low.to_ne_bytes()))
-    }
-
     /// An argument as a C `unsigned int`.
     pub(super) fn word(&self, index: usize) -> Option<u32> {
         u32::try_from(self.args.get(index)? & u64::from(u32::MAX)).ok()

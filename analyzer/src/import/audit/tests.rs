@@ -1,6 +1,6 @@
 //! Audit text to events.
 
-use crate::import::testing::{Told, mutate, shared};
+use crate::import::testing::{Told, mutate};
 use crate::import::{Skipped, text};
 
 fn told(text: &str) -> Told {
@@ -363,9 +363,4 @@ fn no_change_of_a_byte_is_a_panic() {
     mutate(seed.as_bytes(), 4000, |bytes, told| {
         text::read(&mut std::io::Cursor::new(bytes), told).unwrap();
     });
-}
-
-#[test]
-fn shared_evidence_is_here() {
-    let _ = shared("linux/laurel");
 }

@@ -109,6 +109,16 @@ pub(super) fn names_program(text: &str, name: &str) -> bool {
         return false;
     }
     let part_of_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-' || c == '.';
+    if let Some(stem) = windows_stem(name) {
+        // Windows finds `whoami` and `WHOAMI.EXE` alike.
+        let text = text.to_ascii_lowercase();
+        return text.match_indices(&stem).any(|(at, _)| {
+            let before = text[..at].chars().next_back();
+            let rest = &text[at + stem.len()..];
+            let after = rest.strip_prefix(".exe").unwrap_or(rest).chars().next();
+            !before.is_some_and(part_of_word) && !after.is_some_and(part_of_word)
+        });
+    }
     text.match_indices(name).any(|(at, _)| {
         let before = text[..at].chars().next_back();
         let after = text[at + name.len()..].chars().next();
@@ -116,8 +126,25 @@ pub(super) fn names_program(text: &str, name: &str) -> bool {
     })
 }
 
+/// The name of a Windows program without its end, lower case.
+fn windows_stem(name: &str) -> Option<String> {
+    let name = name.to_ascii_lowercase();
+    let stem = name
+        .strip_suffix(".exe")
+        .or_else(|| name.strip_suffix(".com"))?;
+    (!stem.is_empty()).then(|| stem.to_owned())
+}
+
 /// Whether a command text holds a path, whole: not as the beginning of a longer one.
 pub(super) fn names_path(text: &str, path: &str) -> bool {
+    if path.contains('\\') && !path.starts_with('/') {
+        let goes_on = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '\\');
+        let (text, path) = (text.to_ascii_lowercase(), path.to_ascii_lowercase());
+        return text.match_indices(&path).any(|(at, _)| {
+            let after = text[at + path.len()..].chars().next();
+            !after.is_some_and(goes_on)
+        });
+    }
     let goes_on = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
     !path.is_empty()
         && text.match_indices(path).any(|(at, _)| {
@@ -133,7 +160,11 @@ pub(super) fn is_persons_session(world: &World<'_>, top: Top) -> bool {
         Boundary::Hub(_, Station::Login | Station::Desktop) => true,
         Boundary::Hub(
             _,
-            Station::Service | Station::Scheduler | Station::Init | Station::Ordinary,
+            Station::Service
+            | Station::Scheduler
+            | Station::Init
+            | Station::Broker
+            | Station::Ordinary,
         ) => false,
         // Someone's terminal whose login was before the recording.
         Boundary::Unseen => world.process(top.root).is_some_and(|root| {

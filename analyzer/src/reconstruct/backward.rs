@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use crate::graph::{Edge, NodeId, Verb};
 use crate::reconstruct::activity::told_to_start;
-use crate::reconstruct::knowledge::Place;
+use crate::reconstruct::knowledge::{Place, Role};
 use crate::reconstruct::malice::Malice;
 use crate::reconstruct::notes::{Notes, Reason};
 use crate::reconstruct::requests::{Request, Requests};
@@ -46,6 +46,8 @@ pub(super) enum EndKind {
     Removable,
     /// A person's desktop.
     Clicked,
+    /// A broker of the system ran what someone asked for; who that was is not recorded.
+    Brokered,
     /// A scheduler or service manager ran what stood there already.
     Job,
     /// A file that is run stood before the recording.
@@ -281,6 +283,12 @@ impl Backward<'_, '_> {
             self.end(EndKind::Inside, creator, &here, None);
             return;
         }
+        if self.asked_for(visit) {
+            if self.world.station(creator).is_hub() {
+                self.trace.carriers.entry(creator).or_insert(visit.node);
+            }
+            return;
+        }
         if self.world.station(creator).is_hub() {
             self.trace.carriers.entry(creator).or_insert(visit.node);
             self.hub(creator, &here, process.start_us);
@@ -296,6 +304,25 @@ impl Backward<'_, '_> {
             process.start_ref,
             visit.hops,
         );
+    }
+
+    /// Goes to those who had a broker start the process; whether there were any.
+    fn asked_for(&mut self, visit: &Visit) -> bool {
+        let asked: Vec<Edge> = self
+            .world
+            .incoming(visit.node)
+            .filter(|edge| edge.verb == Verb::Asked)
+            .collect();
+        for edge in &asked {
+            if self.malice.processes.contains_key(&edge.from) {
+                self.end(EndKind::Inside, edge.from, visit, None);
+            } else {
+                let (priority, seen) = (visit.priority * 0.9, Some(edge.first));
+                let (node, hops) = (visit.node, visit.hops);
+                self.push(edge.from, node, edge.first_us, priority, None, seen, hops);
+            }
+        }
+        !asked.is_empty()
     }
 
     #[expect(
@@ -341,6 +368,7 @@ impl Backward<'_, '_> {
             (Station::Service, None) => EndKind::UnseenRequest,
             (Station::Login, _) => EndKind::Session,
             (Station::Desktop, _) => EndKind::Clicked,
+            (Station::Broker, _) => EndKind::Brokered,
             (Station::Scheduler | Station::Init, _) => {
                 self.job(hub, visit);
                 return;
@@ -451,7 +479,11 @@ impl Backward<'_, '_> {
                 && edge.first_us <= visit.us
                 && self.world.address(edge.to).is_some()
         });
+        let browses = self.world.roles(visit.node).has(Role::Browser);
         let Some(edge) = talked.min_by_key(|edge| (edge.first_us, edge.id)) else {
+            if browses {
+                self.end(EndKind::Download, visit.node, visit, None);
+            }
             return;
         };
         let here = Visit {

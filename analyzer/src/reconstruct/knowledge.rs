@@ -61,6 +61,10 @@ roles! {
     Transfer = "transfer",
     /// Asks about the machine.
     Discovery = "discovery",
+    /// Runs code of the file that its arguments name.
+    Loader = "loader",
+    /// Brings files from the network for a person.
+    Browser = "browser",
 }
 
 /// The roles of one program.

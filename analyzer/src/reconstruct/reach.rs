@@ -296,8 +296,10 @@ impl Spread<'_, '_> {
                 .processes
                 .get(&child.process)
                 .is_some_and(|why| !why.is_finding());
-            if !matches!(child.station, Station::Scheduler | Station::Init)
-                || linked
+            if !matches!(
+                child.station,
+                Station::Scheduler | Station::Init | Station::Broker
+            ) || linked
                 || self.malice.processes.contains_key(&child.hub)
             {
                 continue;

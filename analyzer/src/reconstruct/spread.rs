@@ -254,7 +254,7 @@ impl<'w, 'g> Spread<'w, 'g> {
         let job = self.world.cause(edge.to).is_some_and(|hub| {
             matches!(
                 self.world.station(hub),
-                Station::Scheduler | Station::Init | Station::Desktop
+                Station::Scheduler | Station::Init | Station::Desktop | Station::Broker
             )
         });
         if !job

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use saigen_schemas::event::Text;
 use saigen_schemas::report::text_from_bytes;
 
-use crate::graph::{Edge, FileForm, Graph, Node, NodeId, ProcessNode, Verb};
+use crate::graph::{Edge, FileForm, Graph, Ground, Node, NodeId, ProcessNode, Verb};
 use crate::reconstruct::knowledge::{Knowledge, Place, Role, Roles, base_name};
 use crate::replay::Recorded;
 
@@ -25,6 +25,8 @@ pub(super) enum Station {
     Init,
     /// It is a person's desktop: a child is what that person clicked.
     Desktop,
+    /// It runs here what another host, or another program, asked for.
+    Broker,
 }
 
 impl Station {
@@ -33,6 +35,15 @@ impl Station {
         !matches!(self, Self::Ordinary)
     }
 }
+
+/// Programs that take connections at times and are no servers for that.
+const NO_SERVERS: [Role; 5] = [
+    Role::Transfer,
+    Role::Shell,
+    Role::Loader,
+    Role::Browser,
+    Role::Discovery,
+];
 
 /// What is known beforehand of one process.
 #[derive(Clone, Copy)]
@@ -123,10 +134,12 @@ impl<'g> World<'g> {
     /// stand: a file called `cron` in `/tmp` is no scheduler.
     fn station_of(&self, id: NodeId, image: Option<&str>, roles: Roles) -> Station {
         let hidden = |image: &str| image.contains("/.") || image.contains("\\.");
+        let windows = image.is_some_and(|image| image.contains('\\'));
         let installed = image.is_none_or(|image| {
             !self.knowledge.is(Place::Temporary, image)
                 && !image.starts_with("/home/")
                 && !hidden(image)
+                && (!windows || self.knowledge.is(Place::Installed, image))
         });
         let serves = || {
             let mut edges = self.incoming(id).chain(self.outgoing(id));
@@ -138,10 +151,12 @@ impl<'g> World<'g> {
             Station::Scheduler
         } else if installed && roles.any(&[Role::Init, Role::ServiceManager]) {
             Station::Init
-        } else if installed && roles.any(&[Role::Desktop, Role::RemoteBroker]) {
+        } else if installed && roles.has(Role::Desktop) {
             Station::Desktop
+        } else if installed && roles.has(Role::RemoteBroker) {
+            Station::Broker
         } else if (installed && roles.any(&[Role::WebServer, Role::Database]))
-            || (installed && !roles.any(&[Role::Transfer, Role::Shell]) && serves())
+            || (installed && !roles.any(&NO_SERVERS) && serves())
         {
             Station::Service
         } else {
@@ -251,7 +266,9 @@ impl<'g> World<'g> {
             return Some(words.join(" ")).filter(|told| !told.is_empty());
         }
         let line = process.command_line?.lossy().into_owned();
-        line.split_once(' ').map(|(_, told)| told.to_owned())
+        behind_program(&line)
+            .filter(|told| !told.is_empty())
+            .map(str::to_owned)
     }
 
     /// The unit from which a unit came: the same process before its exec, or its parent.
@@ -308,6 +325,26 @@ impl<'g> World<'g> {
             Some(Node::Pipe(pipe)) => text(pipe.name),
             Some(Node::Host(host)) => text(host.name),
         }
+    }
+
+    /// From where the session of a process was opened, if another place is recorded: the address,
+    /// with the account.
+    pub(super) fn origin_of(&self, process: NodeId) -> Option<String> {
+        let session = self.graph.session_of(process)?;
+        let Node::Session(session) = self.graph.node(session)? else {
+            return None;
+        };
+        let ip = session
+            .remote_ip
+            .filter(|ip| !ip.is_loopback() && !ip.is_unspecified());
+        let name = session
+            .remote_host
+            .filter(|name| !matches!(name.0, b"" | b"-"));
+        let place = ip.map(|ip| ip.to_string()).or_else(|| name.map(text_of))?;
+        let account = session
+            .account
+            .map_or_else(String::new, |account| format!(" as {}", text_of(account)));
+        Some(format!("{place}{account}"))
     }
 
     /// The address of an endpoint.
@@ -381,8 +418,14 @@ impl<'g> World<'g> {
         let Some(facts) = self.process(process) else {
             return false;
         };
-        if !self.roles(process).any(&[Role::Shell, Role::Interpreter]) {
+        if !self
+            .roles(process)
+            .any(&[Role::Shell, Role::Interpreter, Role::Loader])
+        {
             return false;
+        }
+        if facts.args.is_none() {
+            return self.is_loaded_by_name(file, process);
         }
         let first = facts
             .args
@@ -394,6 +437,20 @@ impl<'g> World<'g> {
                     .iter()
                     .any(|path| base_name(path) == base_name(&first))
         })
+    }
+
+    /// Whether the one text of a command line names a file that holds a program or a script.
+    fn is_loaded_by_name(&self, file: NodeId, process: NodeId) -> bool {
+        let named = self.incoming(process).any(|edge| {
+            edge.from == file && edge.verb == Verb::Read && edge.ground == Ground::Arguments
+        });
+        named
+            && self.paths(file).iter().any(|path| {
+                let end = path
+                    .rsplit_once('.')
+                    .map(|(_, end)| end.to_ascii_lowercase());
+                end.is_some_and(|end| RUN_BY_NAME.contains(&end.as_str()))
+            })
     }
 
     /// Whether a job is first seen after a moment, and had not been seen for as long before it.
@@ -427,9 +484,29 @@ impl<'g> World<'g> {
     }
 }
 
+/// Ends of names of files that hold programs or scripts on Windows.
+const RUN_BY_NAME: [&str; 23] = [
+    "exe", "dll", "ocx", "cpl", "scr", "com", "pif", "msi", "ps1", "psm1", "bat", "cmd", "vbs",
+    "vbe", "js", "jse", "wsf", "hta", "sct", "inf", "xml", "csproj", "chm",
+];
+
 /// Whether an edge says where a process comes from.
 pub(super) const fn is_creation(verb: Verb) -> bool {
     matches!(verb, Verb::Forked | Verb::Started | Verb::Became)
+}
+
+/// What stands behind the program in a command line of one text, which may be in quotes.
+fn behind_program(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let rest = match line.strip_prefix('"') {
+        Some(quoted) => quoted.split_once('"').map(|(_, rest)| rest),
+        None => line.split_once(' ').map(|(_, rest)| rest),
+    };
+    rest.map(str::trim)
+}
+
+fn text_of(text: Text<'_>) -> String {
+    text_from_bytes(text.0)
 }
 
 /// The path of a process's program for the table, as text.

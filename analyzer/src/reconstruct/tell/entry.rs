@@ -149,7 +149,7 @@ pub(super) fn first_ends<'b>(group: &Group, beginnings: &'b Beginnings) -> Vec<(
 const fn class(kind: EndKind) -> u8 {
     match kind {
         EndKind::Inside | EndKind::Request | EndKind::Download | EndKind::Removable => 0,
-        EndKind::Session | EndKind::Clicked => 1,
+        EndKind::Session | EndKind::Clicked | EndKind::Brokered => 1,
         EndKind::UnseenRequest | EndKind::Job => 2,
         EndKind::FileStood => 3,
         EndKind::Stood | EndKind::Unseen => 4,
@@ -170,12 +170,16 @@ fn sentence(cast: &Cast<'_, '_>, requests: &Requests, end: &End) -> Sentence {
         ),
         EndKind::Session => session(cast, end),
         EndKind::Download => {
-            let from = places(cast, end);
+            let from = match places(cast, end) {
+                places if places.is_empty() => "; from where was not recorded with it".to_owned(),
+                places => format!(" from {places}"),
+            };
             (
-                format!("{process} fetched {file} from {from}; it was then run as {below}."),
+                format!("{process} fetched {file}{from}; it was then run as {below}."),
                 Grade::Inferred,
             )
         }
+        EndKind::Brokered => brokered(cast, end),
         EndKind::Removable => (
             format!("{file} stands on a removable or foreign file system and was run as {below}."),
             Grade::Inferred,
@@ -289,6 +293,24 @@ fn session(cast: &Cast<'_, '_>, end: &End) -> (String, Grade) {
         None => (
             format!("A session of {user} was opened by {by}; from where was not recorded."),
             Grade::Inferred,
+        ),
+    }
+}
+
+/// What a broker ran in a session, and from where that was opened.
+fn brokered(cast: &Cast<'_, '_>, end: &End) -> (String, Grade) {
+    let by = cast.name(end.process);
+    let below = cast.command(end.below);
+    match cast.world.origin_of(end.below) {
+        Some(origin) => (
+            format!("{by} started {below} in a session that was opened from {origin}."),
+            Grade::Inferred,
+        ),
+        None => (
+            format!(
+                "{by} started {below} for someone else; who asked was not recorded: the entry is not observable."
+            ),
+            Grade::Gap,
         ),
     }
 }

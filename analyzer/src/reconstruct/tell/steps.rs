@@ -215,7 +215,11 @@ impl Steps<'_, '_, '_> {
         let job = match world.station(act.actor) {
             Station::Scheduler => " as a job",
             Station::Login => " for a session",
-            Station::Ordinary | Station::Service | Station::Init | Station::Desktop => "",
+            Station::Ordinary
+            | Station::Service
+            | Station::Init
+            | Station::Desktop
+            | Station::Broker => "",
         };
         format!("{verb} {command}{pid}{as_user}{job}")
     }

@@ -27,6 +27,7 @@ pub(super) fn title(
         Some(EndKind::Removable) => "Program from a removable device",
         Some(EndKind::Clicked) => "Program started from the desktop",
         Some(EndKind::Job) => "Malicious job",
+        Some(EndKind::Brokered) => "Remote execution",
         Some(EndKind::FileStood | EndKind::Stood | EndKind::Unseen | EndKind::Inside) | None => {
             "Malicious activity of unseen origin"
         }

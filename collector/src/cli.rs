@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
 use crate::normalize::ledger;
+use crate::record::sources::Dns;
 use crate::record::{self, Options};
 use crate::source::Feed;
 use crate::{keys, probe, snapshot};
@@ -116,9 +117,12 @@ struct RecordArgs {
     /// Kernel memory for the rings of all CPUs together
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64MiB")]
     kernel_buffers: u64,
-    /// A source to leave out: audit, fanotify, proc_connector or sock_diag; may be given again
+    /// A source to leave out: audit, fanotify, proc_connector, sock_diag, taskstats or perf_stacks; may be given again
     #[arg(long, value_name = "SOURCE", value_parser = optional_source)]
     without: Vec<Feed>,
+    /// Record name resolution too: answers of name servers, seen on the network
+    #[arg(long)]
+    dns: bool,
     /// How long what a command leaves behind is followed
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
     linger: Duration,
@@ -223,6 +227,7 @@ fn run_record(args: &RecordArgs) -> Result<ExitCode, String> {
         max_disk: args.max_disk,
         kernel_bytes: args.kernel_buffers,
         without: args.without.clone(),
+        dns: if args.dns { Dns::Seen } else { Dns::Left },
         linger: args.linger,
         command: args.command.clone(),
     };
@@ -267,8 +272,11 @@ fn run_record(args: &RecordArgs) -> Result<ExitCode, String> {
 fn optional_source(word: &str) -> Result<Feed, String> {
     Feed::ALL
         .into_iter()
-        .find(|feed| *feed != Feed::Perf && ledger::name(*feed) == word)
-        .ok_or_else(|| "expected audit, fanotify, proc_connector or sock_diag".to_owned())
+        .find(|feed| ![Feed::Perf, Feed::Dns].contains(feed) && ledger::name(*feed) == word)
+        .ok_or_else(|| {
+            "expected audit, fanotify, proc_connector, sock_diag, taskstats or perf_stacks"
+                .to_owned()
+        })
 }
 
 /// A time such as `90s`, `15m`, `1h`, `2d`.

@@ -6,10 +6,12 @@ use crate::machine::Machine;
 use crate::normalize::ledger;
 use crate::record::sources::in_first_network;
 use crate::source::audit::{self, Audit, AuditError, Status};
+use crate::source::dns::Dns;
 use crate::source::fanotify;
 use crate::source::perf::{Perf, PerfOptions, RING_BYTES_MIN, Stack};
 use crate::source::proc_connector::ProcConnector;
 use crate::source::sock_diag::SockDiag;
+use crate::source::taskstats::Taskstats;
 use crate::source::{Feed, SourceError};
 use rustix::thread::{CapabilitySet, capabilities};
 use serde::Serialize;
@@ -88,6 +90,8 @@ pub fn probe() -> Probe {
             probe_fanotify(),
             probe_connector(),
             probe_sockets(),
+            probe_usage(),
+            probe_packets(),
         ],
         records,
     }
@@ -267,6 +271,26 @@ fn probe_sockets() -> Finding {
     )
 }
 
+fn probe_usage() -> Finding {
+    let opened = in_first_network(Taskstats::open);
+    simple(
+        Feed::Taskstats,
+        "CPU time, bytes and memory that a process used",
+        opened.err(),
+        "what a process used in its life",
+    )
+}
+
+fn probe_packets() -> Finding {
+    let opened = Dns::open();
+    simple(
+        Feed::Dns,
+        "name resolution, where `--dns` asks for it",
+        opened.err(),
+        "name resolution",
+    )
+}
+
 fn simple(feed: Feed, gives: &'static str, error: Option<SourceError>, missed: &str) -> Finding {
     match error {
         None => Finding {
@@ -355,7 +379,8 @@ mod tests {
         for finding in &probe.sources {
             assert!(text.contains(finding.source), "{text}");
         }
-        assert_eq!(probe.sources.len(), Feed::ALL.len());
+        // Stacks are a part of perf.
+        assert_eq!(probe.sources.len(), Feed::ALL.len() - 1);
         let json = serde_json::to_value(&probe).unwrap();
         assert_eq!(json["records"], probe.records);
     }

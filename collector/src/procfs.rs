@@ -9,6 +9,9 @@ use std::os::unix::fs::MetadataExt;
 /// The most bytes of arguments that are read: more than the kernel passes by default.
 const ARGS_BYTES_MAX: u64 = 128 * 1024;
 
+/// The most bytes of control groups that are read: a line for each of some fourteen hierarchies.
+const CGROUP_BYTES_MAX: u64 = 64 * 1024;
+
 /// One process, as `/proc` tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -109,13 +112,30 @@ pub fn cwd(pid: u32) -> Option<Vec<u8>> {
 /// The arguments of a process, each ended by NUL; empty ones are none.
 #[must_use]
 pub fn args(pid: u32) -> Option<Vec<u8>> {
-    let mut args = Vec::new();
-    fs::File::open(format!("/proc/{pid}/cmdline"))
-        .ok()?
-        .take(ARGS_BYTES_MAX)
-        .read_to_end(&mut args)
-        .ok()?;
+    let args = limited(pid, "cmdline", ARGS_BYTES_MAX)?;
     (!args.is_empty()).then_some(args)
+}
+
+/// The environment of a process as it was when its program began, each variable ended by NUL.
+#[must_use]
+pub fn environment(pid: u32) -> Option<Vec<u8>> {
+    limited(pid, "environ", ARGS_BYTES_MAX)
+}
+
+/// The control groups of a process, one line for each hierarchy.
+#[must_use]
+pub fn control_group(pid: u32) -> Option<Vec<u8>> {
+    limited(pid, "cgroup", CGROUP_BYTES_MAX)
+}
+
+fn limited(pid: u32, name: &str, bytes_max: u64) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(format!("/proc/{pid}/{name}"))
+        .ok()?
+        .take(bytes_max)
+        .read_to_end(&mut bytes)
+        .ok()?;
+    Some(bytes)
 }
 
 /// Login user of a process.

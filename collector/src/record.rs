@@ -8,7 +8,7 @@ use crate::isolate::{self, Isolation, Need, Needs};
 use crate::journal::{Directory, Identity, Limits, Recording, StoreError, WriteError, Writer};
 use crate::keys::{self, KeyError, KeyState};
 use crate::machine::Machine;
-use crate::normalize::{ArgsFrom, Normalizer, Scope, Settings, ledger};
+use crate::normalize::{ArgsFrom, Codes, Normalizer, Scope, Settings, ledger};
 use crate::snapshot::{self, Unowned};
 use crate::source::{Feed, SourceError};
 use crate::tree::{Stage, Tree};
@@ -19,7 +19,7 @@ use saigen_schemas::event::{
 };
 use saigen_schemas::journal::SourceLevel;
 use sha2::{Digest, Sha256};
-use sources::Sources;
+use sources::{Dns, Sources};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt;
@@ -57,6 +57,8 @@ pub struct Options {
     pub kernel_bytes: u64,
     /// Sources that are left out.
     pub without: Vec<Feed>,
+    /// Whether name resolution is looked at.
+    pub dns: Dns,
     /// How long what a command leaves behind is followed.
     pub linger: Duration,
     /// The command whose tree is recorded; empty for the whole system.
@@ -144,7 +146,7 @@ pub fn record(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Ended, Rec
     drain::block_signals();
     let machine = Machine::read(None).map_err(RecordError::Machine)?;
     // Before the directory is made: without privilege nothing is left behind.
-    let sources = sources::open(options.kernel_bytes, &options.without)?;
+    let sources = sources::open(options.kernel_bytes, &options.without, options.dns)?;
     let scope = if options.command.is_empty() {
         Scope::System
     } else {
@@ -255,6 +257,11 @@ impl Recorder {
             scope,
             args_from: sources.args_from,
             audit: sources.audit,
+            codes: if drains(&sources, Feed::ProcConnector) {
+                Codes::Connector
+            } else {
+                Codes::Taskstats
+            },
             perf_clock: sources.perf_clock,
             tracepoints: sources.tracepoints,
             host: machine.host.clone().into_bytes(),
@@ -563,13 +570,17 @@ fn write(
     }
 }
 
+/// Whether a source was opened.
+fn drains(sources: &Sources, feed: Feed) -> bool {
+    sources.drained.0.iter().any(|source| source.feed() == feed)
+}
+
 /// What the isolated recorder must still be able to do.
 fn needs(options: &Options, scope: Scope, sources: &Sources) -> Needs {
-    let drains = |feed| sources.drained.0.iter().any(|source| source.feed() == feed);
     let mut needs = vec![Need::Memory, Need::Files, Need::Processes];
     needs.extend(sources.audit.map(|_| Need::Audit));
     needs.extend(sources.files.as_ref().map(|_| Need::Mounts));
-    needs.extend(drains(Feed::ProcConnector).then_some(Need::Connector));
+    needs.extend(drains(sources, Feed::ProcConnector).then_some(Need::Connector));
     needs.extend((scope == Scope::Tree).then_some(Need::Command));
     let key = options.key.as_ref().and_then(|key| key.canonicalize().ok());
     let key_directory = key.as_deref().and_then(Path::parent);
@@ -599,6 +610,7 @@ fn configuration(options: &Options, levels: &[SourceLevel], isolation: &Isolatio
         .collect();
     serde_json::json!({
         "command": command,
+        "dns": options.dns == Dns::Seen,
         "isolation": isolation,
         "duration_s": options.duration.map(|duration| duration.as_secs()),
         "kernel_bytes": options.kernel_bytes,

@@ -71,6 +71,7 @@ fn perf_sees_forks_starts_and_mappings_in_order() {
                         | RecordKind::Mmap(_)
                         | RecordKind::Namespaces { .. }
                         | RecordKind::Bpf { .. }
+                        | RecordKind::Symbol { .. }
                         | RecordKind::Other(_) => {}
                     }
                 }

@@ -7,6 +7,7 @@ use super::starts::Joined;
 use super::{Normalizer, sessions};
 use crate::source::audit::assemble::{AuditEvent, Syscall, What};
 use crate::source::audit::rules::Call;
+use crate::source::fanotify::mounted_at;
 use saigen_schemas::event::{Outcome, Source, Touch};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -22,6 +23,10 @@ const SOCKETCALL_BIND: u64 = 2;
 const SOCKETCALL_CONNECT: u64 = 3;
 const SOCKETCALL_ACCEPT: u64 = 5;
 const SOCKETCALL_ACCEPT4: u64 = 18;
+
+/// The port of name servers, and how many who turned to one are remembered.
+const NAME_SERVER: u16 = 53;
+const LOOKUPS_MAX: usize = 1_024;
 
 /// How long after audit was opened its own configuration is still being told of, microseconds.
 const SETTLING_US: u64 = 1_000_000;
@@ -71,6 +76,7 @@ impl Normalizer {
         if self.starts.by_audit(pid, entered_us, Box::new(event)) == Joined::Waits {
             let fact = Fact {
                 at_us: entered_us,
+                serial: None,
                 source: Source::Audit,
                 who: Who::Pid(pid),
                 detail: Detail::AuditStartAlone { serial },
@@ -161,13 +167,19 @@ impl Normalizer {
                 let path = item
                     .map(|item| absolute(&event.cwd, &item.name))
                     .unwrap_or_default();
+                let what = if matches!(call, Call::Mount | Call::MoveMount) {
+                    mounted_at(pid, &path).or_else(|| mounted_at(self.own_pid, &path))
+                } else {
+                    None
+                };
                 Detail::Mounted {
                     path,
+                    what: what.map(Box::new),
                     call: name(call),
                 }
             }
         };
-        self.push(at_us, Source::Audit, who, detail);
+        self.push_audited(at_us, event.serial, who, detail);
     }
 
     fn connect(&mut self, event: &AuditEvent, pid: u32, at_us: u64) {
@@ -179,6 +191,12 @@ impl Normalizer {
             Some(exit) if exit < 0 => Outcome::Failure,
             Some(_) | None => Outcome::Success,
         };
+        if remote.1 == NAME_SERVER {
+            if self.lookups.len() >= LOOKUPS_MAX {
+                self.lookups.pop_front();
+            }
+            self.lookups.push_back((at_us, pid, remote.0));
+        }
         self.flow(pid, at_us, FlowWhat::Connected(outcome), None, Some(remote));
     }
 

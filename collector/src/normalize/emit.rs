@@ -1,24 +1,30 @@
 //! Facts whose turn has come, as events.
 
 use super::fact::{
-    Credentials, Detail, Fact, FileFact, FileWhat, FlowFact, FlowWhat, Owner, SessionFact,
+    Credentials, Detail, Fact, FileFact, FileWhat, Fin, FlowFact, FlowWhat, Owner, SessionFact,
     SessionWhat, Who, event_device,
 };
 use super::flows::Seen;
 use super::{Normalizer, Scope, Sink, Wanted};
 use crate::process_table::Process;
+use crate::source::dns;
 use saigen_schemas::event::{
     Args, BpfLoaded, Change, CredentialsChanged, Event, FailedLogon, Fields, FileAttributes,
     FileCreated, FileDeleted, FileLinked, FileMapped, FileMemory, FileRead, FileRenamed,
     FileWritten, Had, Kind, KindName, Logoff, Logon, Marks, ModuleLoaded, Mounted,
     NamespaceEntered, Near, NetworkAccepted, NetworkClosed, NetworkConnected, NetworkListening,
-    Outcome, PrivilegeSwitch, ProcessExit, ProcessFork, ProcessKey, ProcessTraced, Protocol,
-    RecordRaw, RecordSource, Source, SourceState, Text, Time, Touch,
+    NetworkResolved, Outcome, PrivilegeSwitch, ProcessExit, ProcessFork, ProcessKey, ProcessTraced,
+    Protocol, RecordRaw, RecordSource, Source, SourceState, Text, Time, Touch,
 };
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 /// How long one process's reaches into another count as one, microseconds: a debugger writes word by word.
 const TOUCH_US: u64 = 1_000_000;
+
+/// How long after a process turned to a name server an answer may be its own, microseconds: as long
+/// as the C library asks one server.
+const LOOKUP_US: u64 = 5_000_000;
 
 /// Reaches that are remembered.
 const TOUCHES_MAX: usize = 4_096;
@@ -32,11 +38,12 @@ impl Normalizer {
         }
         let Fact {
             at_us,
+            serial,
             source,
             who,
             detail,
         } = fact;
-        let actor = match self.true_owner(who, &detail) {
+        let actor = match self.true_owner(who, &detail, at_us) {
             Who::Nobody | Who::Pid(0) => None,
             Who::Key(key) => Some(key),
             Who::Pid(pid) => Some(self.table.key(pid, at_us)),
@@ -51,12 +58,18 @@ impl Normalizer {
         if wanted == Wanted::No {
             return None;
         }
-        let at_us = self.true_time(at_us, actor, &detail);
+        let started_us = actor
+            .zip(serial)
+            .and_then(|(key, serial)| self.starts.began_before(key.pid, serial));
+        let at_us = self
+            .true_time(at_us, actor, &detail)
+            .max(started_us.unwrap_or(0));
         let who = actor.map_or(Who::Nobody, Who::Key);
         Some((
             at_us,
             Fact {
                 at_us,
+                serial,
                 source,
                 who,
                 detail,
@@ -71,6 +84,7 @@ impl Normalizer {
             source,
             who,
             detail,
+            ..
         } = fact;
         if let (Some(which), Who::Pid(pid)) = (start_of(&detail), who) {
             let start = match which {
@@ -90,8 +104,12 @@ impl Normalizer {
         self.emit_detail(at_us, source, actor, &detail, sink);
     }
 
-    /// A connection from elsewhere belongs to who accepted it, where audit told.
-    fn true_owner(&self, who: Who, detail: &Detail) -> Who {
+    /// A connection from elsewhere belongs to who accepted it, where audit told; an answer of a name
+    /// server to who turned to it, if that was one process alone.
+    fn true_owner(&self, who: Who, detail: &Detail, at_us: u64) -> Who {
+        if let Detail::Resolved(answer) = detail {
+            return self.asker(answer.server, at_us);
+        }
         if let Detail::Flow(FlowFact {
             what: FlowWhat::Accepted,
             remote: Some(remote),
@@ -102,6 +120,20 @@ impl Normalizer {
             return self.flows.acceptor(*remote).map_or(who, Who::Pid);
         }
         who
+    }
+
+    fn asker(&self, server: IpAddr, at_us: u64) -> Who {
+        let mut askers = self
+            .lookups
+            .iter()
+            .filter(|(asked_us, _, asked)| {
+                *asked == server && *asked_us <= at_us && at_us - *asked_us <= LOOKUP_US
+            })
+            .map(|(_, pid, _)| *pid);
+        match askers.next() {
+            Some(first) if askers.all(|pid| pid == first) => Who::Pid(first),
+            Some(_) | None => Who::Nobody,
+        }
     }
 
     /// When it happened. Audit's and the files' clocks advance by the tick and may date a deed
@@ -178,13 +210,30 @@ impl Normalizer {
                 outcome,
                 call,
             } => module_kind(name, *outcome, call),
-            Detail::Bpf { id, tag, state } => {
+            Detail::Resolved(answer) => {
+                let (record, code) = (dns::record_name(answer.record), dns::code_name(answer.code));
+                let kind = Kind::NetworkResolved(NetworkResolved {
+                    query: Some(Text(&answer.query)),
+                    record: Some(Text(record.as_bytes())),
+                    answers: args(&answer.answers),
+                    status: Some(Text(code.as_bytes())),
+                    server_ip: Some(answer.server),
+                });
+                return self.send(at_us, source, actor, kind, sink);
+            }
+            Detail::Bpf {
+                name,
+                id,
+                tag,
+                state,
+            } => {
                 let mut hex = String::with_capacity(16);
                 for byte in tag {
                     // Writing to a text cannot fail.
                     let _ = write!(hex, "{byte:02x}");
                 }
                 let kind = Kind::BpfLoaded(BpfLoaded {
+                    name: name.as_deref().map(Text),
                     id: Some(*id),
                     tag: Some(Text(hex.as_bytes())),
                     state: Some(*state),
@@ -192,17 +241,25 @@ impl Normalizer {
                 });
                 return self.send(at_us, source, actor, kind, sink);
             }
-            Detail::Mounted { path, call } => Kind::Mounted(Mounted {
-                path: Some(Text(path)),
-                options: Some(Text(call.as_bytes())),
-                change: Some(if *call == "umount" {
-                    Change::Deleted
-                } else {
-                    Change::Created
-                }),
-                outcome: Some(Outcome::Success),
-                ..Mounted::default()
-            }),
+            Detail::Mounted { path, what, call } => {
+                if what.is_some() {
+                    self.mark(KindName::Mounted, "device", Had::Raced);
+                    self.mark(KindName::Mounted, "filesystem", Had::Raced);
+                }
+                let what = what.as_deref();
+                Kind::Mounted(Mounted {
+                    device: what.map(|mount| Text(&mount.source)),
+                    path: Some(Text(path)),
+                    filesystem: what.map(|mount| Text(&mount.fs_type)),
+                    options: Some(Text(call.as_bytes())),
+                    change: Some(if *call == "umount" {
+                        Change::Deleted
+                    } else {
+                        Change::Created
+                    }),
+                    outcome: Some(Outcome::Success),
+                })
+            }
             Detail::Namespace { namespace, inode } => Kind::NamespaceEntered(NamespaceEntered {
                 namespace: Some(*namespace),
                 inode: Some(*inode),
@@ -229,13 +286,22 @@ impl Normalizer {
         let signal = status
             .map(|status| status & 0x7f)
             .filter(|signal| *signal != 0);
+        let used = self
+            .used
+            .remove(&key.pid)
+            .filter(|(noted_us, _)| *noted_us >= key.start_us)
+            .map(|(_, used)| used);
         ProcessExit {
+            user_us: used.map(|used| used.user_us),
+            system_us: used.map(|used| used.system_us),
+            read_bytes: used.map(|used| used.read_bytes),
+            written_bytes: used.map(|used| used.written_bytes),
+            peak_bytes: used.map(|used| used.peak_bytes),
             code: status
                 .filter(|_| signal.is_none())
                 .map(|status| status >> 8 & 0xff),
             signal,
             run_us: at_us.checked_sub(key.start_us),
-            ..ProcessExit::default()
         }
     }
 
@@ -337,13 +403,18 @@ impl Normalizer {
                 local_port,
                 path: None,
             }),
-            FlowWhat::Closed { run_us } => {
+            FlowWhat::Closed { run_us, fin } => {
                 let ends = flow.local.zip(flow.remote);
                 let carried =
                     ends.and_then(|(local, remote)| self.flows.take_carried(local, remote));
+                if fin == Fin::Perhaps && carried.is_some() {
+                    self.mark(KindName::NetworkClosed, "received_bytes", Had::Approximate);
+                }
+                let last_word = u64::from(fin == Fin::Yes);
                 Kind::NetworkClosed(NetworkClosed {
                     sent_bytes: carried.map(|carried| carried.sent),
-                    received_bytes: carried.map(|carried| carried.received),
+                    received_bytes: carried
+                        .map(|carried| carried.received.saturating_sub(last_word)),
                     cookie: carried.map(|carried| Near(carried.cookie)),
                     protocol,
                     local_ip,
@@ -454,6 +525,7 @@ fn start_of(detail: &Detail) -> Option<StartOf> {
         | Detail::Mapped { .. }
         | Detail::Memory { .. }
         | Detail::Flow(_)
+        | Detail::Resolved(_)
         | Detail::Module { .. }
         | Detail::Bpf { .. }
         | Detail::Mounted { .. }
@@ -539,6 +611,8 @@ fn file_kind(file: &FileFact) -> Kind<'_> {
             path,
             inode,
             dev,
+            // It was opened, or there would be no record.
+            outcome: Some(Outcome::Success),
             ..FileRead::default()
         }),
     }

@@ -3,9 +3,10 @@
 use super::audit::absolute;
 use super::emit::args;
 use super::fact::{SeenBy, Start, Whole, event_device};
-use super::{Normalizer, Sink, Wanted, ledger};
+use super::{Normalizer, Sink, Wanted, environment, ledger};
 use crate::process_table::Place;
 use crate::procfs::{self, Ids};
+use crate::snapshot;
 use crate::source::audit::assemble::{ArgsState, AuditEvent};
 use saigen_schemas::event::{
     Had, Hash32, Kind, KindName, Near, ProcessKey, ProcessStart, Source, Text,
@@ -106,13 +107,11 @@ impl Normalizer {
         }
         // A task born before audit was first enabled has no audit of its own. If it still runs what it
         // was started as, `/proc` has its arguments.
-        let same = self
-            .table
-            .get(key)
-            .is_some_and(|process| process.ended_us.is_none())
-            && !start.image.is_empty()
-            && procfs::exe(pid).is_some_and(|exe| exe == start.image[..]);
-        let bytes = if same { procfs::args(pid) } else { None };
+        let bytes = if self.still_runs(key, start) {
+            procfs::args(pid)
+        } else {
+            None
+        };
         bytes.map(|bytes| Arguments {
             bytes: bytes.into(),
             had: Some(Had::Raced),
@@ -136,6 +135,53 @@ impl Normalizer {
             .filter_map(|path| File::open(path).ok())
             .find(is_image)?;
         self.hashes.of(&file, start.at_us)
+    }
+
+    /// The chosen variables: from the new stack, else from what `/proc` shows if it still runs.
+    fn environment<'a>(&self, key: ProcessKey, start: &'a Start) -> Option<Arguments<'a>> {
+        if let Some(stack) = &start.stack
+            && stack.environment_whole == Whole::Yes
+        {
+            return Some(Arguments {
+                bytes: (&stack.environment[..]).into(),
+                had: None,
+            });
+        }
+        if let Some(environment) = self
+            .still_runs(key, start)
+            .then(|| procfs::environment(key.pid))
+            .flatten()
+        {
+            return Some(Arguments {
+                bytes: environment::chosen(&environment).into(),
+                had: Some(Had::Raced),
+            });
+        }
+        start.stack.as_ref().map(|stack| Arguments {
+            bytes: (&stack.environment[..]).into(),
+            had: Some(Had::Truncated),
+        })
+    }
+
+    /// Whether a process still runs the program that it was started as.
+    fn still_runs(&self, key: ProcessKey, start: &Start) -> bool {
+        self.table
+            .get(key)
+            .is_some_and(|process| process.ended_us.is_none())
+            && !start.image.is_empty()
+            && procfs::exe(key.pid).is_some_and(|exe| exe == start.image[..])
+    }
+
+    /// The container whose mount namespace this is, by the control group of the first process that is
+    /// met there.
+    fn container(&mut self, pid: u32, namespace: u64) -> Option<Arc<[u8]>> {
+        if let Some(known) = self.containers.get(&namespace) {
+            return Some(Arc::clone(known)).filter(|id| !id.is_empty());
+        }
+        let group = procfs::control_group(pid)?;
+        let id: Arc<[u8]> = Arc::from(snapshot::container(&group).unwrap_or_default());
+        self.containers.insert(namespace, Arc::clone(&id), 1);
+        Some(id).filter(|id| !id.is_empty())
     }
 
     fn send_start(
@@ -173,9 +219,20 @@ impl Normalizer {
         let ids = process.as_ref().map(|process| process.ids);
         let set = |id: u32| (id != u32::MAX).then_some(id);
         let sha256 = self.image_hash(key, start);
+        let environment = self.environment(key, start);
+        let container = process
+            .as_ref()
+            .zip(mnt_ns)
+            .and_then(|(process, inode)| self.container(process.key.pid, inode));
         let account = ids.and_then(|ids| self.accounts.get(&ids.euid).cloned());
         if let Some(had) = arguments.as_ref().and_then(|arguments| arguments.had) {
             self.mark(KindName::ProcessStart, "args", had);
+        }
+        if let Some(had) = environment.as_ref().and_then(|found| found.had) {
+            self.mark(KindName::ProcessStart, "environment", had);
+        }
+        if container.is_some() {
+            self.mark(KindName::ProcessStart, "container", Had::Raced);
         }
         if cwd.is_none() && raced_cwd.is_some() {
             self.mark(KindName::ProcessStart, "cwd", Had::Raced);
@@ -214,6 +271,8 @@ impl Normalizer {
                 .filter(|tty| !tty.is_empty()),
             mnt_ns,
             pid_ns,
+            container: container.as_deref().map(Text),
+            environment: environment.as_ref().and_then(|found| args(&found.bytes)),
             script: script.as_deref().map(Text),
             account: account.as_deref().map(Text),
             sha256,

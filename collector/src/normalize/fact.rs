@@ -5,6 +5,8 @@
 
 use crate::procfs::Ids;
 use crate::source::audit::assemble::AuditEvent;
+use crate::source::dns::Answer;
+use crate::source::fanotify::Mount;
 use saigen_schemas::event::{Namespace, Outcome, ProcessKey, Protocol, Source, SourceState, Touch};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,6 +16,8 @@ use std::sync::Arc;
 pub struct Fact {
     /// When, boot clock, microseconds.
     pub at_us: u64,
+    /// Audit's number of it, where audit told: what one process did comes in the order of these.
+    pub serial: Option<u64>,
     /// Who reported it.
     pub source: Source,
     /// Which process it is about.
@@ -88,8 +92,12 @@ pub enum Detail {
         /// The system call.
         call: &'static str,
     },
+    /// A name was resolved.
+    Resolved(Box<Answer>),
     /// A BPF program came or went.
     Bpf {
+        /// Its name, where the kernel told it.
+        name: Option<Vec<u8>>,
         /// The kernel's number of it.
         id: u64,
         /// The kernel's hash of it.
@@ -101,6 +109,8 @@ pub enum Detail {
     Mounted {
         /// Where.
         path: Vec<u8>,
+        /// What, and its type, as the mount table had it soon after.
+        what: Option<Box<Mount>>,
         /// The system call.
         call: &'static str,
     },
@@ -131,8 +141,8 @@ pub struct Start {
     pub image: Arc<[u8]>,
     /// Device (as `makedev(3)` packs it) and inode of the image.
     pub image_id: (u64, u64),
-    /// Arguments that perf's copy of the stack held.
-    pub stack: Option<StackArgs>,
+    /// Texts that perf's copy of the stack held.
+    pub stack: Option<StackTexts>,
     /// What audit said.
     pub audit: Option<Box<AuditEvent>>,
     /// What the connector saw.
@@ -151,13 +161,17 @@ pub enum SeenBy {
     Yes,
 }
 
-/// Arguments found on the new program's stack.
+/// Texts found on the new program's stack.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct StackArgs {
-    /// Each ended by NUL.
+pub struct StackTexts {
+    /// Arguments, each ended by NUL.
     pub args: Vec<u8>,
-    /// Whether all are there.
+    /// Whether all arguments are there.
     pub whole: Whole,
+    /// Chosen variables of the environment, each ended by NUL.
+    pub environment: Vec<u8>,
+    /// Whether the whole environment could be looked at.
+    pub environment_whole: Whole,
 }
 
 /// Whether all of something is there.
@@ -280,7 +294,21 @@ pub enum FlowWhat {
     Closed {
         /// How long it stood.
         run_us: Option<u64>,
+        /// Whether the other end said that it was done, which the kernel counts as a byte.
+        fin: Fin,
     },
+}
+
+/// Whether the other end of a connection said that it was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fin {
+    /// It did not.
+    #[default]
+    No,
+    /// It did.
+    Yes,
+    /// The states that were seen fit both.
+    Perhaps,
 }
 
 /// How a connection's process is known.

@@ -17,6 +17,17 @@ const IN_ORDER: [(Seen, FileWhat); 6] = [
     (Seen::DELETED, FileWhat::Deleted),
 ];
 
+/// How long after its birth a file that is told of for the first time counts as new, microseconds: a
+/// round of draining and the file system's own tick.
+const NEW_US: u64 = 500_000;
+
+/// Whether a name is a further one of a file that has others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Further {
+    Yes,
+    No,
+}
+
 /// The type bits of a mode, and that of an ordinary file.
 const TYPE_BITS: u32 = 0o170_000;
 const ORDINARY: u32 = 0o100_000;
@@ -51,6 +62,32 @@ impl Normalizer {
         }
     }
 
+    /// A further name of a file that was there comes as a creation too. The file is looked at a moment
+    /// later, when it may have more names than it had: one that came to be just then, and was not told
+    /// of before, was created.
+    fn is_further_name(&mut self, record: &FileRecord<'_>) -> Further {
+        let Some(inode) = record.inode else {
+            return Further::No;
+        };
+        let file = (record.device.unwrap_or(0), inode);
+        let told = self.born.get(&file).copied();
+        let born = record.status.and_then(|status| status.born_us);
+        let born_us = born.map(|born| self.boot_us_of_wall(born));
+        // The same number may be another file by now: then it was born at another time.
+        let known =
+            told.is_some_and(|told| born_us.is_none_or(|born| born.abs_diff(told) < NEW_US));
+        if !known {
+            self.born.insert(file, born_us.unwrap_or(record.boot_us), 1);
+        }
+        let has_others = record.status.is_some_and(|status| status.links > 1);
+        let is_new = born_us.is_some_and(|born| born.saturating_add(NEW_US) >= record.boot_us);
+        if known || (has_others && !is_new) {
+            Further::Yes
+        } else {
+            Further::No
+        }
+    }
+
     fn file_record(&mut self, record: &FileRecord<'_>) {
         let who = if record.pid == 0 {
             Who::Nobody
@@ -64,9 +101,17 @@ impl Normalizer {
             gid: status.gid,
             modified_us: status.modified_us,
         });
-        // A further name of a file that was there comes as a creation too.
         let kind = record.status.map(|status| status.mode & TYPE_BITS);
-        let linked = kind == Some(ORDINARY) && record.status.is_some_and(|status| status.links > 1);
+        let linked = record.seen.has(Seen::CREATED)
+            && kind.is_none_or(|kind| kind == ORDINARY)
+            && self.is_further_name(record) == Further::Yes;
+        if record.seen.has(Seen::DELETED)
+            && record.status.is_none()
+            && let Some(inode) = record.inode
+        {
+            // Its number may come again.
+            self.born.remove(&(record.device.unwrap_or(0), inode));
+        }
         for (seen, what) in IN_ORDER {
             if !record.seen.has(seen) {
                 continue;

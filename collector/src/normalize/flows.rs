@@ -5,7 +5,7 @@
 //! socket's address in the kernel from the one to the other. What comes from elsewhere belongs to
 //! whoever listens at its port, until an accept of that process's own tells better.
 
-use super::fact::{FlowFact, FlowWhat, Owner, Who};
+use super::fact::{Fin, FlowFact, FlowWhat, Owner, Who};
 use crate::source::sock_diag::SocketRecord;
 use crate::source::tracefs::{Field, Tracepoint};
 use saigen_schemas::event::{Outcome, Protocol};
@@ -68,6 +68,10 @@ pub enum State {
     Close,
     /// Connections are waited for.
     Listen,
+    /// The other end is done.
+    PeerDone,
+    /// This end is done, and the other knows.
+    OwnDone,
     /// Another one, on the way to the end.
     Other,
 }
@@ -79,7 +83,10 @@ impl State {
             1 => State::Established,
             2 => State::SynSent,
             3 => State::SynReceived,
+            5 => State::OwnDone,
             7 => State::Close,
+            // `TCP_CLOSE_WAIT`, `TCP_CLOSING`: its word came.
+            8 | 11 => State::PeerDone,
             10 => State::Listen,
             _ => State::Other,
         }
@@ -154,6 +161,7 @@ struct Flow {
     owner: Owner,
     began_us: u64,
     phase: Phase,
+    fin: Fin,
     protocol: Option<Protocol>,
     remote: End,
 }
@@ -210,6 +218,7 @@ impl Flows {
                     owner: Owner::Caller,
                     began_us: at_us,
                     phase: Phase::Opening,
+                    fin: Fin::No,
                     protocol: change.protocol,
                     remote: change.remote,
                 };
@@ -244,6 +253,7 @@ impl Flows {
                     owner: Owner::Listener,
                     began_us: at_us,
                     phase: Phase::Open,
+                    fin: Fin::No,
                     protocol: change.protocol,
                     remote: change.remote,
                 };
@@ -261,10 +271,20 @@ impl Flows {
                 let flow = self.by_socket.remove(&change.socket)?;
                 self.unaccepted.remove(&flow.remote);
                 let run_us = at_us.checked_sub(flow.began_us);
+                let fin = flow.fin;
                 Some((
                     flow.who,
-                    change.fact(FlowWhat::Closed { run_us }, flow.owner),
+                    change.fact(FlowWhat::Closed { run_us, fin }, flow.owner),
                 ))
+            }
+            (_, State::PeerDone) => {
+                self.by_socket.get_mut(&change.socket)?.fin = Fin::Yes;
+                None
+            }
+            // Its word may come now, and ends the socket at once; or it never comes.
+            (_, State::OwnDone) => {
+                self.by_socket.get_mut(&change.socket)?.fin = Fin::Perhaps;
+                None
             }
             (_, State::Established | State::SynReceived | State::Other) => None,
         }
@@ -436,8 +456,42 @@ mod tests {
             .unwrap();
         assert_eq!(
             (who, fact.what),
-            (caller, FlowWhat::Closed { run_us: Some(10) })
+            (
+                caller,
+                FlowWhat::Closed {
+                    run_us: Some(10),
+                    fin: Fin::No
+                }
+            )
         );
+    }
+
+    #[test]
+    fn the_others_last_word_is_known_where_the_states_tell() {
+        for (way, fin) in [
+            (&[State::PeerDone, State::Other][..], Fin::Yes),
+            (&[State::Other, State::OwnDone], Fin::Perhaps),
+            (&[], Fin::No),
+        ] {
+            let mut flows = Flows::default();
+            flows.change(&change(State::Close, State::SynSent), 7, Who::Pid(7), 1);
+            flows.change(
+                &change(State::SynSent, State::Established),
+                7,
+                Who::Pid(7),
+                2,
+            );
+            let mut last = State::Established;
+            for next in way {
+                flows.change(&change(last, *next), 7, Who::Pid(7), 3);
+                last = *next;
+            }
+            let (_, fact) = flows
+                .change(&change(last, State::Close), 7, Who::Pid(7), 4)
+                .unwrap();
+            let run_us = Some(2);
+            assert_eq!(fact.what, FlowWhat::Closed { run_us, fin });
+        }
     }
 
     #[test]

@@ -170,10 +170,13 @@ fn completeness(starts: Starts, from_us: u64, to_us: u64) -> Kind<'static> {
 pub fn name(feed: Feed) -> &'static str {
     match feed {
         Feed::Perf => "perf",
+        Feed::Stacks => "perf_stacks",
         Feed::Audit => "audit",
         Feed::ProcConnector => "proc_connector",
         Feed::Fanotify => "fanotify",
         Feed::SockDiag => "sock_diag",
+        Feed::Taskstats => "taskstats",
+        Feed::Dns => "dns",
     }
 }
 
@@ -183,10 +186,15 @@ fn reason(feed: Feed, lost: Lost, told: Lost) -> &'static str {
     }
     match feed {
         Feed::Perf => "a ring was full",
+        Feed::Stacks => {
+            "a ring of stacks was full: environments are missing, and arguments where no other source gives them"
+        }
         Feed::Audit => "serials never came, or the kernel's queue was full",
         Feed::ProcConnector => "numbers of a CPU's notes are missing",
         Feed::Fanotify => "records could not be read",
         Feed::SockDiag => "notes of ended sockets are missing",
+        Feed::Taskstats => "what ended tasks used is missing",
+        Feed::Dns => "answers of name servers are missing",
     }
 }
 

@@ -4,6 +4,7 @@
 //! of the same thing, and is then emitted as an event. perf's records move the process table in
 //! their own order, ahead of the facts: when a fact's turn comes, the table knows who had its pid.
 
+use crate::bounded::Bounded;
 use crate::clock::Now;
 use crate::image_hash::ImageHashes;
 use crate::process_table::{Namespaces, Place, ProcessTable};
@@ -15,8 +16,9 @@ use crate::source::fanotify::{Files, Refusal};
 use crate::source::perf::record::RecordKind;
 use crate::source::perf::{Clock, Tracepoints};
 use crate::source::proc_connector::{Note, Sequences};
+use crate::source::taskstats::{self, Usage};
 use crate::source::tracefs::Field;
-use crate::source::{Batch, Feed, datagrams, perf, sock_diag};
+use crate::source::{Batch, Feed, datagrams, dns, perf, sock_diag};
 use fact::{Detail, Fact, Who};
 use flows::{Flows, StateFields};
 use ledger::Ledger;
@@ -25,13 +27,16 @@ use saigen_schemas::event::{BootId, Event, ProcessKey, Source, Touch};
 use sorter::Sorter;
 use starts::Starts;
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 mod audit;
 mod emit;
 mod emit_start;
+mod environment;
 pub mod fact;
 mod files;
 mod flows;
@@ -54,6 +59,15 @@ const SETTLE_US: u64 = HOLD_US / 2;
 /// Pairs of program and mapped file that are remembered as told. Beyond, they are told again.
 const MAPPED_MAX: usize = 65_536;
 
+/// Processes of which it is remembered what their ended threads used.
+const USED_MAX: usize = 16_384;
+
+/// Files that are remembered as created.
+const BORN_MAX: usize = 8_192;
+
+/// Mount namespaces of which it is remembered whose they are.
+const CONTAINERS_MAX: usize = 1_024;
+
 /// What is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
@@ -72,6 +86,15 @@ pub enum ArgsFrom {
     Stack,
 }
 
+/// Who tells exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codes {
+    /// The process connector.
+    Connector,
+    /// taskstats, where there is no connector.
+    Taskstats,
+}
+
 /// What the normalizer needs to know before the first record.
 #[derive(Debug)]
 pub struct Settings {
@@ -81,6 +104,8 @@ pub struct Settings {
     pub args_from: ArgsFrom,
     /// How we take part in audit, if at all.
     pub audit: Option<Role>,
+    /// Whether the connector tells exit codes; else taskstats does.
+    pub codes: Codes,
     /// The clock of perf's records.
     pub perf_clock: Clock,
     /// The layouts of perf's tracepoints.
@@ -112,10 +137,22 @@ pub struct Normalizer {
     starts: Starts,
     flows: Flows,
     files: Option<Files>,
+    /// Files that were told to be created, by device and inode, with their birth.
+    born: Bounded<(u64, u64), u64>,
     /// Exit codes by pid, with the time of their note.
     codes: HashMap<u32, (u64, u32)>,
     /// The order in which [`Self::codes`] are forgotten.
     code_order: VecDeque<(u64, u32)>,
+    /// What tasks that ended have used, by their process, since the time given.
+    used: HashMap<u32, (u64, Usage)>,
+    /// The order in which [`Self::used`] is forgotten, if a process never ends.
+    used_order: VecDeque<(u64, u32)>,
+    /// The last name of code that came to the kernel.
+    symbol: Vec<u8>,
+    /// Containers by mount namespace; empty for a namespace that is none's.
+    containers: Bounded<u64, Arc<[u8]>>,
+    /// Who turned to a name server lately: when, which process, which server.
+    lookups: VecDeque<(u64, u32, IpAddr)>,
     /// Processes between an exec's first record and its last, with what was mapped meanwhile: the
     /// program first, then its interpreter.
     starting: HashMap<u32, Vec<Image>>,
@@ -230,8 +267,14 @@ impl Normalizer {
             starts: Starts::default(),
             flows: Flows::default(),
             files,
+            born: Bounded::new(BORN_MAX),
             codes: HashMap::new(),
             code_order: VecDeque::new(),
+            used: HashMap::new(),
+            used_order: VecDeque::new(),
+            symbol: Vec::new(),
+            containers: Bounded::new(CONTAINERS_MAX),
+            lookups: VecDeque::new(),
             starting: HashMap::new(),
             mapped: HashSet::new(),
             touches: HashMap::new(),
@@ -266,6 +309,18 @@ impl Normalizer {
                     }
                 }
             }
+            Feed::Stacks => self.stacks(&batch.bytes),
+            Feed::Taskstats => {
+                for ended in datagrams(&batch.bytes).filter_map(taskstats::ended) {
+                    self.used(ended, batch.drained_us);
+                }
+            }
+            Feed::Dns => {
+                for answer in dns::answers(&batch.bytes) {
+                    let detail = Detail::Resolved(Box::new(answer));
+                    self.push(batch.drained_us, Source::Packet, Who::Nobody, detail);
+                }
+            }
             Feed::Audit => {
                 for datagram in datagrams(&batch.bytes) {
                     if let Some(event) = self.assembler.push(datagram, batch.drained_us) {
@@ -289,6 +344,58 @@ impl Normalizer {
         }
     }
 
+    /// Stacks of new programs: they need no order, each finds its start by process and time.
+    fn stacks(&mut self, bytes: &[u8]) {
+        for record in perf::record::records(bytes) {
+            let Some(record) = perf::record::Record::parse(record) else {
+                self.ledger.lost(Feed::Stacks, 1);
+                continue;
+            };
+            match record.kind {
+                RecordKind::Sample {
+                    stack: Some((pointer, bytes)),
+                    ..
+                } => {
+                    if let Some(texts) = stack::texts(pointer, bytes) {
+                        let at_us = self.perf_us(record.stamp.time_ns);
+                        self.starts.by_stack(record.stamp.pid, at_us, texts);
+                    }
+                }
+                RecordKind::Lost(count) => self.ledger.lost(Feed::Stacks, count),
+                RecordKind::Sample { stack: None, .. }
+                | RecordKind::Fork(_)
+                | RecordKind::Exit(_)
+                | RecordKind::Comm { .. }
+                | RecordKind::Mmap(_)
+                | RecordKind::Namespaces { .. }
+                | RecordKind::Bpf { .. }
+                | RecordKind::Symbol { .. }
+                | RecordKind::Other(_) => {}
+            }
+        }
+    }
+
+    /// A task ended: its process has used so much more.
+    fn used(&mut self, ended: taskstats::Ended, at_us: u64) {
+        match self.used.entry(ended.pid) {
+            Entry::Occupied(mut used) => used.get_mut().1.add(ended.usage),
+            Entry::Vacant(free) => {
+                free.insert((at_us, ended.usage));
+                self.used_order.push_back((at_us, ended.pid));
+            }
+        }
+        if self.used_order.len() > USED_MAX
+            && let Some((at_us, pid)) = self.used_order.pop_front()
+            && self.used.get(&pid).is_some_and(|used| used.0 == at_us)
+        {
+            self.used.remove(&pid);
+        }
+        if self.settings.codes == Codes::Taskstats {
+            self.codes.insert(ended.pid, (at_us, ended.code));
+            self.code_order.push_back((at_us, ended.pid));
+        }
+    }
+
     /// A round of draining ended that began when the clocks stood so. What is complete by now is
     /// emitted.
     pub fn round(&mut self, began: Now, sink: Sink<'_>) {
@@ -307,6 +414,8 @@ impl Normalizer {
         self.emit_until(began.boot_us.saturating_sub(HOLD_US).min(complete_us), sink);
         self.table.forget(began.boot_us.saturating_sub(HOLD_US));
         self.forget_codes(began.boot_us);
+        self.starts
+            .forget_stacks(began.boot_us.saturating_sub(10 * HOLD_US));
     }
 
     /// Emits everything that waits: no batch will come after this.
@@ -462,11 +571,24 @@ impl Normalizer {
             at_us,
             Fact {
                 at_us,
+                serial: None,
                 source,
                 who,
                 detail,
             },
         );
+    }
+
+    /// A fact that audit told, and numbered.
+    fn push_audited(&mut self, at_us: u64, serial: u64, who: Who, detail: Detail) {
+        let fact = Fact {
+            at_us,
+            serial: Some(serial),
+            source: Source::Audit,
+            who,
+            detail,
+        };
+        self.push_due(at_us, fact);
     }
 
     /// Puts a fact into the queue at another place than its own time.

@@ -64,6 +64,7 @@ impl Normalizer {
         if self.starts.by_connector(pid, StartNote { at_us, raced }) == Joined::Waits {
             let fact = Fact {
                 at_us,
+                serial: None,
                 source: Source::ProcConnector,
                 who: Who::Pid(pid),
                 detail: Detail::NoteStartAlone,

@@ -1,7 +1,7 @@
 //! perf's records: they move the process table, and give forks, starts, ends and connections.
 
 use super::fact::{Detail, Start, Who};
-use super::{Image, MAPPED_MAX, Normalizer, stack};
+use super::{Image, MAPPED_MAX, Normalizer};
 use crate::source::Feed;
 use crate::source::native::u16_at;
 use crate::source::perf::record::{CommWhy, Mapping, NAMESPACES, Record, RecordKind, Stamp, Task};
@@ -66,7 +66,8 @@ impl Normalizer {
                     self.namespaces(pid, inodes, at_us);
                 }
             }
-            RecordKind::Sample { raw, stack } => self.sampled(record.stamp, raw, stack, at_us),
+            RecordKind::Sample { raw, .. } => self.sampled(record.stamp, raw, at_us),
+            RecordKind::Symbol { name } => self.symbol = name.to_vec(),
             RecordKind::Bpf { what, id, tag } => {
                 let state = match what {
                     BPF_LOADED => SourceState::Up,
@@ -74,11 +75,13 @@ impl Normalizer {
                     _ => return,
                 };
                 let who = Who::Pid(record.stamp.pid);
+                let name = self.bpf_name(tag);
                 self.push(
                     at_us,
                     Source::Perf,
                     who,
                     Detail::Bpf {
+                        name,
                         id: u64::from(id),
                         tag,
                         state,
@@ -173,12 +176,20 @@ impl Normalizer {
         }
     }
 
-    fn sampled(&mut self, stamp: Stamp, raw: &[u8], user_stack: Option<(u64, &[u8])>, at_us: u64) {
+    /// The name of a BPF program: the kernel tells of its code right before it tells of itself.
+    fn bpf_name(&self, tag: [u8; 8]) -> Option<Vec<u8>> {
+        let rest = self.symbol.strip_prefix(b"bpf_prog_")?;
+        let (hex, name) = rest.split_at_checked(16)?;
+        let hex = u64::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()?;
+        let name = name.strip_prefix(b"_")?;
+        (hex.to_be_bytes() == tag && !name.is_empty()).then(|| name.to_vec())
+    }
+
+    fn sampled(&mut self, stamp: Stamp, raw: &[u8], at_us: u64) {
         let Some(id) = u16_at(raw, 0) else { return };
         if let Some(exec) = self.exec.as_ref().filter(|exec| exec.id == id) {
             let asked = exec.filename.text(raw).unwrap_or_default().to_vec();
-            let args = user_stack.and_then(|(pointer, bytes)| stack::arguments(pointer, bytes));
-            self.started(stamp.pid, asked, args, at_us);
+            self.started(stamp.pid, asked, at_us);
         } else if let Some(exit) = self.exit.as_ref().filter(|exit| exit.id == id) {
             if exit
                 .group_dead
@@ -200,13 +211,7 @@ impl Normalizer {
         }
     }
 
-    fn started(
-        &mut self,
-        pid: u32,
-        asked: Vec<u8>,
-        stack: Option<super::fact::StackArgs>,
-        at_us: u64,
-    ) {
+    fn started(&mut self, pid: u32, asked: Vec<u8>, at_us: u64) {
         let key = self.table.key(pid, at_us);
         let mut mapped = self.starting.remove(&pid).unwrap_or_default().into_iter();
         // The kernel maps the program itself before anything else.
@@ -229,7 +234,6 @@ impl Normalizer {
             asked,
             image,
             image_id: id,
-            stack,
             ..Start::default()
         };
         self.starts.by_perf(pid, start);

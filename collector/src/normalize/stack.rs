@@ -1,42 +1,81 @@
-//! Arguments from a new program's stack, as perf copied its first bytes.
+//! Arguments and environment from a new program's stack, as perf copied its first bytes.
 //!
 //! At its start a program's stack holds `argc`, as many pointers, NULL, the pointers of the
 //! environment, NULL, pairs of auxiliary values, and further up the texts. What lies beyond the
 //! copied bytes, or on a page that was not there, is missing and said to be.
 
-use super::fact::{StackArgs, Whole};
+use super::environment;
+use super::fact::{StackTexts, Whole};
 use crate::source::native::u64_at;
 
-/// Arguments that are looked for at the most: their pointers must lie in the copied bytes.
-const ARGC_MAX: u64 = 2_000;
+/// Pointers that are looked for at the most: they must lie in the copied bytes.
+const POINTERS_MAX: usize = 2_000;
 
-/// The arguments on a stack that begins at `pointer`; `None` if it is not a new program's.
+/// The texts on a stack that begins at `pointer`; `None` if it is not a new program's.
 #[must_use]
-pub fn arguments(pointer: u64, stack: &[u8]) -> Option<StackArgs> {
-    let argc = u64_at(stack, 0)?;
-    if argc == 0 || argc > ARGC_MAX {
+pub fn texts(pointer: u64, stack: &[u8]) -> Option<StackTexts> {
+    let argc = usize::try_from(u64_at(stack, 0)?).ok()?;
+    if argc == 0 || argc > POINTERS_MAX {
         return None;
     }
-    let mut found = StackArgs::default();
-    for number in 0..usize::try_from(argc).ok()? {
-        let text = u64_at(stack, 8 + 8 * number)
-            .and_then(|at| usize::try_from(at.checked_sub(pointer)?).ok())
-            .and_then(|at| stack.get(at..));
-        let Some(text) = text else {
+    let mut found = StackTexts::default();
+    for number in 0..argc {
+        let Some((text, whole)) = text_of(pointer, stack, 8 + 8 * number) else {
             found.whole = Whole::No;
             break;
         };
-        let end = text.iter().position(|byte| *byte == 0);
-        found
-            .args
-            .extend_from_slice(text.get(..end.unwrap_or(text.len())).unwrap_or_default());
+        found.args.extend_from_slice(text);
         found.args.push(0);
-        if end.is_none() {
+        if whole == Whole::No {
             found.whole = Whole::No;
             break;
         }
     }
-    (!found.args.is_empty()).then_some(found)
+    // Behind the arguments' NULL.
+    let first = 8 * (argc + 2);
+    for number in 0..POINTERS_MAX {
+        match u64_at(stack, first + 8 * number) {
+            Some(0) => break,
+            Some(_) => {}
+            None => {
+                found.environment_whole = Whole::No;
+                break;
+            }
+        }
+        match text_of(pointer, stack, first + 8 * number) {
+            Some((text, Whole::Yes)) => found.keep_variable(text),
+            // Those behind it lie further up still.
+            Some((_, Whole::No)) | None => {
+                found.environment_whole = Whole::No;
+                break;
+            }
+        }
+    }
+    (!found.args.is_empty() || !found.environment.is_empty()).then_some(found)
+}
+
+/// The text that the pointer at `place` leads to, and whether its end was copied too.
+fn text_of(pointer: u64, stack: &[u8], place: usize) -> Option<(&[u8], Whole)> {
+    let at = usize::try_from(u64_at(stack, place)?.checked_sub(pointer)?).ok()?;
+    let text = stack.get(at..)?;
+    match text.iter().position(|byte| *byte == 0) {
+        Some(end) => Some((text.get(..end)?, Whole::Yes)),
+        None => Some((text, Whole::No)),
+    }
+}
+
+impl StackTexts {
+    fn keep_variable(&mut self, variable: &[u8]) {
+        if !environment::is_chosen(variable) {
+            return;
+        }
+        if self.environment.len() + variable.len() < environment::BYTES_MAX {
+            self.environment.extend_from_slice(variable);
+            self.environment.push(0);
+        } else {
+            self.environment_whole = Whole::No;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -46,50 +85,55 @@ mod tests {
 
     const AT: u64 = 0x7ffd_0000_1000;
 
-    fn stack(args: &[&[u8]]) -> Vec<u8> {
+    fn stack(args: &[&[u8]], environment: &[&[u8]]) -> Vec<u8> {
         let mut texts = Vec::new();
         let mut bytes = Vec::new();
         push_u64(&mut bytes, args.len() as u64);
-        let first = 8 * (args.len() as u64 + 3);
-        for arg in args {
-            push_u64(&mut bytes, AT + first + texts.len() as u64);
-            texts.extend_from_slice(arg);
-            texts.push(0);
+        let first = 8 * (args.len() + environment.len() + 3) as u64;
+        for list in [args, environment] {
+            for text in list {
+                push_u64(&mut bytes, AT + first + texts.len() as u64);
+                texts.extend_from_slice(text);
+                texts.push(0);
+            }
+            push_u64(&mut bytes, 0);
         }
-        push_u64(&mut bytes, 0);
-        push_u64(&mut bytes, 0);
         bytes.extend_from_slice(&texts);
         bytes
     }
 
     #[test]
-    fn whole_arguments_are_found() {
-        let found = arguments(AT, &stack(&[b"sh", b"-c", b""])).unwrap();
+    fn whole_arguments_and_chosen_variables_are_found() {
+        let variables: &[&[u8]] = &[b"HOME=/", b"LD_PRELOAD=/x.so", b"PATH=/bin"];
+        let found = texts(AT, &stack(&[b"sh", b"-c", b""], variables)).unwrap();
         assert_eq!(
             found,
-            StackArgs {
+            StackTexts {
                 args: b"sh\0-c\0\0".to_vec(),
-                whole: Whole::Yes
+                whole: Whole::Yes,
+                environment: b"LD_PRELOAD=/x.so\0PATH=/bin\0".to_vec(),
+                environment_whole: Whole::Yes,
             }
         );
     }
 
     #[test]
-    fn every_cut_gives_fewer_arguments_and_says_so() {
-        let whole = stack(&[b"first", b"second"]);
+    fn every_cut_gives_fewer_texts_and_says_so() {
+        let whole = stack(&[b"first", b"second"], &[b"PATH=/bin"]);
         for cut in 0..whole.len() {
-            if let Some(found) = arguments(AT, &whole[..cut]) {
-                assert_eq!(found.whole, Whole::No, "cut at {cut}");
+            if let Some(found) = texts(AT, &whole[..cut]) {
+                assert_eq!(found.environment_whole, Whole::No, "cut at {cut}");
+                assert!(found.environment.is_empty());
             }
         }
     }
 
     #[test]
     fn pointers_that_lead_elsewhere_find_nothing() {
-        let mut bytes = stack(&[b"sh"]);
+        let mut bytes = stack(&[b"sh"], &[]);
         bytes[8..16].fill(0xff);
-        assert_eq!(arguments(AT, &bytes), None);
-        assert_eq!(arguments(AT, &[0xff; 64]), None);
-        assert_eq!(arguments(AT, b""), None);
+        assert_eq!(texts(AT, &bytes), None);
+        assert_eq!(texts(AT, &[0xff; 64]), None);
+        assert_eq!(texts(AT, b""), None);
     }
 }

@@ -3,7 +3,7 @@
 //! Each of the three tells of a start by itself, in its own order a process. What the first brings
 //! waits here for the others until its turn comes; what nobody else saw is recorded all the same.
 
-use super::fact::{Raced, SeenBy, Start, StartNote};
+use super::fact::{Raced, SeenBy, StackTexts, Start, StartNote};
 use crate::source::audit::assemble::AuditEvent;
 use std::collections::{HashMap, VecDeque};
 
@@ -14,10 +14,20 @@ const LATE_US: u64 = 200;
 /// How long after perf's moment the connector sends its note at the most.
 const NOTE_US_MAX: u64 = 1_000_000;
 
+/// How far apart perf may date the two records of one start: they are made one after the other.
+const STACK_US: u64 = 1_000;
+
+/// Stacks that wait at the most.
+const STACKS_MAX: usize = 4_096;
+
 /// Starts that wait for their turn or their partners.
 #[derive(Debug, Default)]
 pub struct Starts {
     by_pid: HashMap<u32, Waiting>,
+    /// Stacks whose start was not heard of yet.
+    stacks: HashMap<u32, VecDeque<(u64, StackTexts)>>,
+    /// The order in which those are forgotten.
+    stack_order: VecDeque<(u64, u32)>,
 }
 
 #[derive(Debug, Default)]
@@ -74,7 +84,75 @@ impl Starts {
         {
             start.note = waiting.notes.remove(at);
         }
+        if let Some(stacks) = self.stacks.get_mut(&pid)
+            && let Some(at) = stacks
+                .iter()
+                .position(|(at_us, _)| at_us.abs_diff(start.at_us) <= STACK_US)
+        {
+            start.stack = stacks.remove(at).map(|(_, texts)| texts);
+        }
         waiting.starts.push_back(start);
+    }
+
+    /// perf copied the stack of a start.
+    pub fn by_stack(&mut self, pid: u32, at_us: u64, texts: StackTexts) {
+        let start = self.by_pid.get_mut(&pid).and_then(|waiting| {
+            let same = |start: &&mut Start| {
+                start.stack.is_none() && start.at_us.abs_diff(at_us) <= STACK_US
+            };
+            waiting.starts.iter_mut().find(same)
+        });
+        match start {
+            Some(start) => start.stack = Some(texts),
+            None => {
+                self.stacks
+                    .entry(pid)
+                    .or_default()
+                    .push_back((at_us, texts));
+                self.stack_order.push_back((at_us, pid));
+            }
+        }
+        if self.stack_order.len() > STACKS_MAX {
+            self.forget_stack();
+        }
+    }
+
+    /// Forgets stacks from before a time: their starts were told of, or never will be.
+    pub fn forget_stacks(&mut self, before_us: u64) {
+        while self
+            .stack_order
+            .front()
+            .is_some_and(|(at_us, _)| *at_us < before_us)
+        {
+            self.forget_stack();
+        }
+    }
+
+    fn forget_stack(&mut self) {
+        let Some((at_us, pid)) = self.stack_order.pop_front() else {
+            return;
+        };
+        if let Some(stacks) = self.stacks.get_mut(&pid) {
+            stacks.retain(|(other_us, _)| *other_us != at_us);
+            if stacks.is_empty() {
+                self.stacks.remove(&pid);
+            }
+        }
+    }
+
+    /// When the process took up the program that it had when audit counted `serial`, as far as that
+    /// start still waits here. Audit's clock goes by the tick; its numbers have an order.
+    #[must_use]
+    pub fn began_before(&self, pid: u32, serial: u64) -> Option<u64> {
+        let waiting = self.by_pid.get(&pid)?;
+        let before = |start: &&Start| {
+            start
+                .audit
+                .as_ref()
+                .is_some_and(|audit| audit.serial < serial)
+        };
+        let starts = waiting.starts.iter().filter(before);
+        starts.map(|start| start.at_us).max()
     }
 
     /// Audit told of a start that was entered at `entered_us`. Gives what must be asked for later.
@@ -290,6 +368,36 @@ mod tests {
         assert_eq!(starts.take_audit(7, 1).unwrap().at_us, 500);
         assert_eq!(starts.take_note(8, 600).unwrap().at_us, 600);
         assert!(starts.by_pid.is_empty());
+    }
+
+    #[test]
+    fn a_stack_finds_its_start_in_any_order_and_no_other() {
+        let texts = || StackTexts {
+            args: b"x\0".to_vec(),
+            ..StackTexts::default()
+        };
+        let mut starts = Starts::default();
+        starts.by_stack(7, 1_001, texts());
+        starts.by_perf(7, start(1_000));
+        starts.by_perf(7, start(9_000));
+        starts.by_stack(7, 8_999, texts());
+        assert!(starts.take(7).unwrap().stack.is_some());
+        assert!(starts.take(7).unwrap().stack.is_some());
+        starts.by_stack(7, 20_000, texts());
+        starts.by_perf(7, start(30_000));
+        assert!(starts.take(7).unwrap().stack.is_none());
+        starts.forget_stacks(40_000);
+        assert!(starts.stacks.is_empty() && starts.stack_order.is_empty());
+    }
+
+    #[test]
+    fn what_audit_counts_after_a_start_comes_after_it() {
+        let mut starts = Starts::default();
+        starts.by_perf(7, start(1_000));
+        starts.by_audit(7, 900, audit(5, 5_000));
+        assert_eq!(starts.began_before(7, 6), Some(1_000));
+        assert_eq!(starts.began_before(7, 4), None);
+        assert_eq!(starts.began_before(8, 6), None);
     }
 
     #[test]

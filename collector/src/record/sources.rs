@@ -7,7 +7,8 @@ use crate::source::fanotify::{self, Executions, Files};
 use crate::source::perf::{Clock, Perf, PerfOptions, Stack, Tracepoints};
 use crate::source::proc_connector::ProcConnector;
 use crate::source::sock_diag::SockDiag;
-use crate::source::{Feed, Source, SourceError};
+use crate::source::taskstats::Taskstats;
+use crate::source::{Feed, Source, SourceError, dns};
 use saigen_schemas::journal::SourceLevel;
 use std::io;
 
@@ -43,11 +44,21 @@ impl std::fmt::Debug for Drained {
     }
 }
 
+/// Whether name resolution is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dns {
+    /// It is.
+    Seen,
+    /// It is left alone, unless it is asked for: it shows what people do.
+    #[default]
+    Left,
+}
+
 /// Opens everything but `without`. perf is the spine: without it nothing is recorded.
 ///
 /// # Errors
 /// perf cannot be had.
-pub fn open(kernel_bytes: u64, without: &[Feed]) -> Result<Sources, SourceError> {
+pub fn open(kernel_bytes: u64, without: &[Feed], dns: Dns) -> Result<Sources, SourceError> {
     let left_out = |feed: Feed| {
         let reason = io::Error::other("left out as asked");
         without
@@ -59,7 +70,13 @@ pub fn open(kernel_bytes: u64, without: &[Feed]) -> Result<Sources, SourceError>
         None => Audit::open(),
     };
     let owner = audit.as_ref().is_ok_and(|audit| audit.role == Role::Owner);
-    let stack = if owner { Stack::Left } else { Stack::Copied };
+    let stack = if without.contains(&Feed::Stacks) {
+        Stack::Left
+    } else if owner {
+        Stack::Environment
+    } else {
+        Stack::Arguments
+    };
     let args_from = if owner {
         ArgsFrom::Audit
     } else {
@@ -76,6 +93,10 @@ pub fn open(kernel_bytes: u64, without: &[Feed]) -> Result<Sources, SourceError>
     let sockets = match left_out(Feed::SockDiag) {
         Some(error) => Err(error),
         None => SockDiag::open(None),
+    };
+    let usage = match left_out(Feed::Taskstats) {
+        Some(error) => Err(error),
+        None => in_first_network(Taskstats::open),
     };
     let fanotify = match left_out(Feed::Fanotify) {
         Some(error) => Err(error),
@@ -96,6 +117,7 @@ pub fn open(kernel_bytes: u64, without: &[Feed]) -> Result<Sources, SourceError>
     drained.extend(
         perf.rings
             .into_iter()
+            .chain(perf.stacks)
             .map(|ring| Box::new(ring) as Box<dyn Source>),
     );
     let (role, lost) = match &audit {
@@ -115,6 +137,27 @@ pub fn open(kernel_bytes: u64, without: &[Feed]) -> Result<Sources, SourceError>
         "bytes that each connection carried",
         "how much was sent and received",
     ));
+    levels.push(level(
+        "taskstats",
+        &usage,
+        "CPU time, bytes and memory that a process used",
+        "what a process used in its life",
+    ));
+    drained.extend(usage.ok().map(|usage| Box::new(usage) as Box<dyn Source>));
+    if dns == Dns::Seen {
+        let packets = dns::Dns::open();
+        levels.push(level(
+            "dns",
+            &packets,
+            "answers of name servers over UDP, in our own network",
+            "name resolution",
+        ));
+        drained.extend(
+            packets
+                .ok()
+                .map(|packets| Box::new(packets) as Box<dyn Source>),
+        );
+    }
     drained.extend(
         sockets
             .ok()
@@ -208,10 +251,10 @@ fn perf_level(perf: &Perf, stack: Stack) -> SourceLevel {
     if points.socket.is_none() {
         missed.push("TCP connections that audit does not tell of, their ports and ends");
     }
-    let with_stack = if stack == Stack::Copied {
-        ", arguments from the new program's stack"
-    } else {
-        ""
+    let with_stack = match stack {
+        Stack::Arguments => ", arguments and environment from the new program's stack",
+        Stack::Environment => ", chosen variables of the environment",
+        Stack::Left => "",
     };
     SourceLevel {
         source: "perf".to_owned(),

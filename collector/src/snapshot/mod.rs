@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use saigen_schemas::event::{Kind, ProcessKey, StateModule, Text};
 
 pub use journal::{SnapshotError, Taken, to_journal};
+pub use processes::container;
 pub use root::Root;
 pub use sockets::Unowned;
 

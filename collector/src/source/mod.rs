@@ -10,12 +10,14 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 pub mod audit;
+pub mod dns;
 pub mod fanotify;
 pub mod native;
 pub mod netlink;
 pub mod perf;
 pub mod proc_connector;
 pub mod sock_diag;
+pub mod taskstats;
 pub mod tracefs;
 
 /// Bytes of one batch. A perf record may reach 64 KiB and an audit datagram 9 KiB, so that a batch
@@ -27,6 +29,8 @@ pub const BATCH_BYTES: usize = 128 * 1024;
 pub enum Feed {
     /// perf's ring of one CPU: whole `perf_event_header` records.
     Perf,
+    /// perf's ring of one CPU for the stacks of new programs: whole `perf_event_header` records.
+    Stacks,
     /// Audit's netlink socket: datagrams, each behind its length (`u32`).
     Audit,
     /// The proc connector's netlink socket: datagrams, each behind its length (`u32`).
@@ -35,16 +39,24 @@ pub enum Feed {
     Fanotify,
     /// sock_diag's destroy groups: datagrams, each behind its length (`u32`).
     SockDiag,
+    /// taskstats' socket: datagrams, each behind its length (`u32`).
+    Taskstats,
+    /// The packet socket for name resolution: packets from their network header on, each behind its
+    /// length (`u32`).
+    Dns,
 }
 
 impl Feed {
     /// Every feed, in the order in which reports name them.
-    pub const ALL: [Feed; 5] = [
+    pub const ALL: [Feed; 8] = [
         Feed::Perf,
+        Feed::Stacks,
         Feed::Audit,
         Feed::ProcConnector,
         Feed::Fanotify,
         Feed::SockDiag,
+        Feed::Taskstats,
+        Feed::Dns,
     ];
 
     /// The feed's place in [`Feed::ALL`].
@@ -52,10 +64,13 @@ impl Feed {
     pub const fn index(self) -> usize {
         match self {
             Feed::Perf => 0,
-            Feed::Audit => 1,
-            Feed::ProcConnector => 2,
-            Feed::Fanotify => 3,
-            Feed::SockDiag => 4,
+            Feed::Stacks => 1,
+            Feed::Audit => 2,
+            Feed::ProcConnector => 3,
+            Feed::Fanotify => 4,
+            Feed::SockDiag => 5,
+            Feed::Taskstats => 6,
+            Feed::Dns => 7,
         }
     }
 }
@@ -64,10 +79,13 @@ impl fmt::Display for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Feed::Perf => "perf",
+            Feed::Stacks => "perf's stacks",
             Feed::Audit => "audit",
             Feed::ProcConnector => "proc connector",
             Feed::Fanotify => "fanotify",
             Feed::SockDiag => "sock_diag",
+            Feed::Taskstats => "taskstats",
+            Feed::Dns => "name resolution",
         })
     }
 }

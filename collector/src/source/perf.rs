@@ -27,9 +27,8 @@ pub const RING_BYTES_MIN: u64 = 256 * 1024;
 /// Bytes of a ring at the most; 8 MiB lost none of 814,000 records.
 pub const RING_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// Bytes of user stack that an exec sample copies where audit cannot give arguments. `argc`, the
-/// pointers and the strings of an ordinary start fit; perf takes less than 64 KiB.
-const STACK_BYTES: u32 = 16 * 1024;
+/// Bytes of a ring of stacks at the most: 512 of the smaller copies.
+const STACKS_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// perf's number of the stack pointer among the user registers.
 #[cfg(target_arch = "x86_64")]
@@ -43,17 +42,31 @@ const REGISTER_SP: u32 = 31;
 pub struct PerfOptions {
     /// Bytes that all rings together may take of the kernel's memory.
     pub budget_bytes: u64,
-    /// Whether exec samples carry the new program's stack.
+    /// What is copied of a new program's stack.
     pub stack: Stack,
 }
 
-/// Whether exec samples carry the new program's stack, which holds its arguments.
+/// What is copied of a new program's stack, which holds its arguments and its environment. The copies
+/// have rings of their own: they are large, and must not push the side-band out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stack {
-    /// They do: no better source of arguments is there.
-    Copied,
-    /// They do not: audit gives the arguments.
+    /// Enough for arguments and environment: no better source of arguments is there.
+    Arguments,
+    /// Enough for an ordinary environment: audit gives the arguments.
+    Environment,
+    /// Nothing.
     Left,
+}
+
+impl Stack {
+    /// Bytes that a sample copies from the stack pointer on; perf takes less than 64 KiB.
+    fn bytes(self) -> Option<u32> {
+        match self {
+            Stack::Arguments => Some(16 * 1024),
+            Stack::Environment => Some(8 * 1024),
+            Stack::Left => None,
+        }
+    }
 }
 
 /// The clock of the records.
@@ -81,6 +94,8 @@ pub struct Tracepoints {
 pub struct Perf {
     /// One ring a CPU.
     pub rings: Vec<Ring>,
+    /// One ring of stacks a CPU, where they are copied.
+    pub stacks: Vec<Ring>,
     /// The clock of the records.
     pub clock: Clock,
     /// The tracepoints in the rings.
@@ -98,11 +113,14 @@ impl Perf {
         let tracepoints = Tracepoints::read();
         let cpus = online_cpus()?;
         let clock = accepted_clock(cpus.first().copied().unwrap_or(0), &tracepoints)?;
-        let mut ring_bytes = ring_bytes(options.budget_bytes, cpus.len());
+        let stacks = open_stacks(&options, &cpus, clock, &tracepoints)?;
+        let for_stacks = stacks.iter().map(|ring| ring.map.data_bytes).sum();
+        let budget_bytes = options.budget_bytes.saturating_sub(for_stacks);
+        let mut ring_bytes = ring_bytes(budget_bytes, cpus.len());
         let mut rings = Vec::with_capacity(cpus.len());
         for cpu in cpus {
             rings.push(loop {
-                match Ring::open(cpu, ring_bytes, clock, &tracepoints, options.stack) {
+                match Ring::open(cpu, ring_bytes, clock, &tracepoints) {
                     // Locked memory is short: a smaller ring is better than none.
                     Err(error)
                         if error.error.raw_os_error() == Some(libc::EPERM)
@@ -114,16 +132,33 @@ impl Perf {
                 }
             });
         }
-        for ring in &rings {
+        for ring in rings.iter().chain(&stacks) {
             ring.enable()?;
         }
         Ok(Perf {
             rings,
+            stacks,
             clock,
             tracepoints,
             ring_bytes,
         })
     }
+}
+
+/// The rings of stacks. A quarter of the budget is theirs.
+fn open_stacks(
+    options: &PerfOptions,
+    cpus: &[i32],
+    clock: Clock,
+    points: &Tracepoints,
+) -> Result<Vec<Ring>, SourceError> {
+    let (Some(_), Some(exec)) = (options.stack.bytes(), &points.exec) else {
+        return Ok(Vec::new());
+    };
+    let bytes = ring_bytes(options.budget_bytes / 4, cpus.len()).min(STACKS_BYTES_MAX);
+    cpus.iter()
+        .map(|cpu| Ring::of_stacks(exec, *cpu, bytes, clock, options.stack))
+        .collect()
 }
 
 impl Tracepoints {
@@ -178,7 +213,7 @@ fn parse_cpus(list: &str) -> Option<Vec<i32>> {
 fn accepted_clock(cpu: i32, points: &Tracepoints) -> Result<Clock, SourceError> {
     let tracepoints = points
         .all()
-        .map(|point| open_tracepoint(point, cpu, Clock::Boot, Stack::Left));
+        .map(|point| open_tracepoint(point, cpu, Clock::Boot, Stack::Left, None));
     let side_band = open_event(&mut side_band(Clock::Boot), cpu);
     for opened in std::iter::once(side_band).chain(tracepoints) {
         match opened {
@@ -229,6 +264,7 @@ fn side_band(clock: Clock) -> sys::perf_event_attr {
     attributes.set_mmap2(1);
     attributes.set_namespaces(1);
     attributes.set_bpf_event(1);
+    attributes.set_ksymbol(1);
     attributes.set_watermark(1);
     attributes
 }
@@ -247,7 +283,8 @@ fn open_event(attributes: &mut sys::perf_event_attr, cpu: i32) -> Result<OwnedFd
 /// The ring of one CPU.
 #[derive(Debug)]
 pub struct Ring {
-    /// The dummy event, whose descriptor the ring belongs to.
+    feed: Feed,
+    /// The event whose descriptor the ring belongs to: the dummy, or that of stacks.
     fd: OwnedFd,
     /// The tracepoints that write into the ring; they last as long as it.
     tracepoints: Vec<OwnedFd>,
@@ -257,25 +294,14 @@ pub struct Ring {
 }
 
 impl Ring {
-    fn open(
-        cpu: i32,
-        bytes: u64,
-        clock: Clock,
-        points: &Tracepoints,
-        stack: Stack,
-    ) -> Result<Ring, SourceError> {
+    fn open(cpu: i32, bytes: u64, clock: Clock, points: &Tracepoints) -> Result<Ring, SourceError> {
         let mut attributes = side_band(clock);
-        attributes.__bindgen_anon_2.wakeup_watermark = u32::try_from(bytes / 8).unwrap_or(u32::MAX);
+        attributes.__bindgen_anon_2.wakeup_watermark = watermark(bytes);
         let fd = open_event(&mut attributes, cpu)?;
         let map = RingMap::new(fd.as_fd(), bytes)?;
         let mut tracepoints = Vec::new();
-        for (point, with_stack) in [
-            (&points.exec, stack),
-            (&points.exit, Stack::Left),
-            (&points.socket, Stack::Left),
-        ] {
-            let Some(point) = point else { continue };
-            let event = open_tracepoint(point, cpu, clock, with_stack)?;
+        for point in points.all() {
+            let event = open_tracepoint(point, cpu, clock, Stack::Left, None)?;
             // SAFETY: both descriptors are open perf events of the same CPU and clock, as the call demands.
             if unsafe { ioctls::SET_OUTPUT(event.as_raw_fd(), fd.as_raw_fd()) } < 0 {
                 return Err(SourceError::last("put a tracepoint into the ring"));
@@ -283,8 +309,28 @@ impl Ring {
             tracepoints.push(event);
         }
         Ok(Ring {
+            feed: Feed::Perf,
             fd,
             tracepoints,
+            map,
+            tail: 0,
+        })
+    }
+
+    /// A ring that holds nothing but starts with the stacks of their programs.
+    fn of_stacks(
+        exec: &Tracepoint,
+        cpu: i32,
+        bytes: u64,
+        clock: Clock,
+        stack: Stack,
+    ) -> Result<Ring, SourceError> {
+        let fd = open_tracepoint(exec, cpu, clock, stack, Some(watermark(bytes)))?;
+        let map = RingMap::new(fd.as_fd(), bytes)?;
+        Ok(Ring {
+            feed: Feed::Stacks,
+            fd,
+            tracepoints: Vec::new(),
             map,
             tail: 0,
         })
@@ -335,20 +381,30 @@ fn open_tracepoint(
     cpu: i32,
     clock: Clock,
     stack: Stack,
+    watermark: Option<u32>,
 ) -> Result<OwnedFd, SourceError> {
     let mut attributes = attributes(sys::PERF_TYPE_TRACEPOINT, u64::from(point.id), clock);
-    if stack == Stack::Copied {
+    if let Some(watermark) = watermark {
+        attributes.set_watermark(1);
+        attributes.__bindgen_anon_2.wakeup_watermark = watermark;
+    }
+    if let Some(bytes) = stack.bytes() {
         attributes.sample_type |=
             u64::from(sys::PERF_SAMPLE_REGS_USER | sys::PERF_SAMPLE_STACK_USER);
         attributes.sample_regs_user = 1 << REGISTER_SP;
-        attributes.sample_stack_user = STACK_BYTES;
+        attributes.sample_stack_user = bytes;
     }
     open_event(&mut attributes, cpu)
 }
 
+/// How full a ring is when it wakes us up.
+fn watermark(ring_bytes: u64) -> u32 {
+    u32::try_from(ring_bytes / 8).unwrap_or(u32::MAX)
+}
+
 impl Source for Ring {
     fn feed(&self) -> Feed {
-        Feed::Perf
+        self.feed
     }
 
     fn fd(&self) -> BorrowedFd<'_> {

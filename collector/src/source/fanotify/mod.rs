@@ -25,7 +25,7 @@ use std::sync::Arc;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::OpenTreeFlags;
 
-pub use mounts::{Device, Mount};
+pub use mounts::{Device, Mount, at as mounted_at};
 pub use naming::{Audience, FileRecord, FileStatus, Named, Seen};
 pub use queue::Queue;
 pub use wire::Malformed;

@@ -21,6 +21,8 @@ pub struct Mount {
     pub mount_point: Vec<u8>,
     /// Its type.
     pub fs_type: Vec<u8>,
+    /// What is mounted, as whoever mounted it named it.
+    pub source: Vec<u8>,
     /// The filesystem's own options.
     pub options: Vec<u8>,
 }
@@ -94,6 +96,20 @@ impl Mount {
     }
 }
 
+/// What is mounted at `path` now, as process `pid` sees it; the last one mounted there counts.
+#[must_use]
+pub fn at(pid: u32, path: &[u8]) -> Option<Mount> {
+    let mut table = Vec::new();
+    File::open(format!("/proc/{pid}/mountinfo"))
+        .ok()?
+        .take(MOUNTINFO_BYTES_MAX)
+        .read_to_end(&mut table)
+        .ok()?;
+    parse(&table)
+        .into_iter()
+        .rfind(|mount| mount.mount_point == path)
+}
+
 /// Reads a mount table. A line that is not one is left out.
 #[must_use]
 pub fn parse(text: &[u8]) -> Vec<Mount> {
@@ -113,7 +129,7 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     // Optional fields, as many as there are, end with a hyphen.
     words.find(|word| *word == b"-")?;
     let fs_type = words.next()?.to_vec();
-    let _device_name = words.next()?;
+    let source = unescape(words.next()?);
     Some(Mount {
         device: Device {
             major: major.parse().ok()?,
@@ -122,6 +138,7 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
         root,
         mount_point,
         fs_type,
+        source,
         options: words.next().unwrap_or_default().to_vec(),
     })
 }

@@ -99,6 +99,8 @@ pub struct FileStatus {
     pub modified_us: i64,
     /// When anything of it was last changed, UTC in microseconds; the kernel alone sets this.
     pub changed_us: i64,
+    /// When it came to be, UTC in microseconds, where the file system keeps that.
+    pub born_us: Option<i64>,
 }
 
 /// By how much a file's time of change may be early: the longest tick of a kernel.
@@ -533,13 +535,16 @@ fn without_streams(mask: u64, status: Option<&FileStatus>) -> Option<u64> {
 fn look(filesystem: &Filesystem, path: &[u8]) -> Option<Statx> {
     let relative = filesystem.below_anchor(path)?;
     let flags = LOOK | AtFlags::SYMLINK_NOFOLLOW;
-    rustix::fs::statx(&filesystem.anchor, relative, flags, StatxFlags::BASIC_STATS).ok()
+    rustix::fs::statx(&filesystem.anchor, relative, flags, WANTED).ok()
 }
 
 /// Nobody is made to wait for a look.
 const LOOK: AtFlags = AtFlags::EMPTY_PATH
     .union(AtFlags::STATX_DONT_SYNC)
     .union(AtFlags::NO_AUTOMOUNT);
+
+/// What is asked for of a file.
+const WANTED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
 
 /// What stands at `path` now, if it is the inode that the event is about.
 fn status(filesystem: &Filesystem, path: &[u8], inode: Option<u64>) -> Option<FileStatus> {
@@ -551,7 +556,7 @@ fn status(filesystem: &Filesystem, path: &[u8], inode: Option<u64>) -> Option<Fi
 /// What the file `id` is like now, wherever it is.
 fn status_of(filesystem: &Filesystem, id: &FileId<'_>) -> Option<FileStatus> {
     let file = sys::open_by_handle(filesystem.anchor.as_fd(), id).ok()?;
-    let stat = rustix::fs::statx(&file, "", LOOK, StatxFlags::BASIC_STATS).ok()?;
+    let stat = rustix::fs::statx(&file, "", LOOK, WANTED).ok()?;
     Some(FileStatus::of(&stat))
 }
 
@@ -565,6 +570,8 @@ impl FileStatus {
             links: stat.stx_nlink,
             modified_us: micros(stat.stx_mtime),
             changed_us: micros(stat.stx_ctime),
+            born_us: (stat.stx_mask & StatxFlags::BTIME.bits() != 0)
+                .then(|| micros(stat.stx_btime)),
         }
     }
 }

@@ -83,6 +83,11 @@ pub enum RecordKind<'a> {
         /// The kernel's hash of its instructions.
         tag: [u8; 8],
     },
+    /// Code came to or left the kernel: for BPF, its name is `bpf_prog_TAG_NAME`.
+    Symbol {
+        /// The name.
+        name: &'a [u8],
+    },
     /// So many records were lost before this one.
     Lost(u64),
     /// A record that we did not ask for.
@@ -175,6 +180,9 @@ impl<'a> Record<'a> {
                 what: u16_at(body, 0)?,
                 id: u32_at(body, 4)?,
                 tag: *body.get(8..)?.first_chunk()?,
+            },
+            sys::PERF_RECORD_KSYMBOL => RecordKind::Symbol {
+                name: until_nul(body.get(16..)?),
             },
             sys::PERF_RECORD_LOST => RecordKind::Lost(u64_at(body, 8)?),
             sys::PERF_RECORD_LOST_SAMPLES => RecordKind::Lost(u64_at(body, 0)?),

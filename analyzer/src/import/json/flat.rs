@@ -6,7 +6,7 @@ use saigen_schemas::event::Text;
 use crate::import::json::tree::{Sort, Value};
 use crate::import::json::{Work, leaves};
 use crate::import::windows::value::{moment, number};
-use crate::import::windows::{Part, Record, read_message};
+use crate::import::windows::{Part, Record, read_message_too};
 
 /// What a key of the head is.
 enum Head {
@@ -19,6 +19,8 @@ enum Head {
     ProcessId,
     /// Of the shipper: kept behind the fields.
     Other,
+    /// Of the shipper (who wrote the record, as what it counts), or a field of that name.
+    Either,
     Field,
 }
 
@@ -41,7 +43,8 @@ fn head(key: &[u8]) -> Head {
         b"Keywords" | b"SeverityValue" | b"Severity" | b"ProviderGuid" | b"Version" | b"Task"
         | b"Category" | b"Opcode" | b"OpcodeValue" | b"ThreadID" | b"Level" | b"ActivityID"
         | b"EventReceivedTime" | b"SourceModuleName" | b"SourceModuleType" | b"host" | b"port"
-        | b"tags" | b"@version" | b"EventTypeOrignal" => Head::Other,
+        | b"tags" | b"@version" | b"EventTypeOrignal" | b"UserID" | b"AccountType" => Head::Other,
+        b"AccountName" | b"Domain" | b"EventType" => Head::Either,
         _ => Head::Field,
     }
 }
@@ -53,6 +56,7 @@ pub(super) fn fill(object: Value<'_>, work: &mut Work) {
     } = work;
     record.clear();
     let mut times: [Option<&[u8]>; 4] = [None; 4];
+    let mut own_fields = false;
     for (key, value) in object.entries() {
         match head(key.raw()) {
             Head::Id => record.event_id = event_id(value),
@@ -67,16 +71,24 @@ pub(super) fn fill(object: Value<'_>, work: &mut Work) {
             Head::ProcessId if value.sort() == Sort::Number => {
                 record.process_id = number(value.raw()).and_then(|pid| u32::try_from(pid).ok());
             }
-            Head::Other if value.is_scalar() && value.sort() != Sort::Null => {
-                record.push_head_with(key.raw(), |out| value.write(out));
+            Head::Other => {
+                path.clear();
+                path.extend_from_slice(key.text(text).0);
+                leaves(value, path, &mut |name, leaf| {
+                    record.push_head_with(name, |out| leaf.write(out));
+                });
             }
-            Head::ProcessId | Head::Field | Head::Other => {
+            Head::Either => field(record, key.text(text), value, path),
+            Head::ProcessId | Head::Field => {
+                own_fields = true;
                 field(record, key.text(text), value, path);
             }
         }
     }
     record.time_us = written(times);
-    read_message(record);
+    if !own_fields {
+        read_message_too(record);
+    }
 }
 
 fn field(record: &mut Record, key: Text<'_>, value: Value<'_>, path: &mut Vec<u8>) {

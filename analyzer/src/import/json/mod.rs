@@ -7,10 +7,12 @@
 //! | winlogbeat 7 and later, ECS | `winlog` | [`winlogbeat`] |
 //! | winlogbeat to 6 | `event_data`, `log_name` | [`winlogbeat`] |
 //! | flat export | `EventID` beside a channel, provider or Sysmon's `UtcTime` | [`flat`] |
+//! | normal form of EQL | `event_type`, `timestamp`, `unique_pid` | [`eql`] |
 //! | anything else | | [`unknown`] |
 //!
 //! Around any of them may stand what a search engine adds: `_source`, `result`, a list of hits.
 
+mod eql;
 mod flat;
 mod nested;
 mod objects;
@@ -77,6 +79,8 @@ enum Shape {
     Winlogbeat,
     /// All on one level.
     Flat,
+    /// EQL's normal form.
+    Eql,
     /// One object around another that is the record.
     Around(&'static str),
     /// An object around a list of records.
@@ -100,6 +104,7 @@ fn tell(
             return tell(inner, place, work, sink);
         }
         Shape::List => return tell_list(object, place, work, sink),
+        Shape::Eql => return eql::tell(object, place.at, work, sink),
         Shape::Unknown => return unknown::tell(object, place.at, work, sink),
     }
     windows::map(&work.record, &mut work.windows, place.at, sink)
@@ -169,6 +174,7 @@ fn shape_of(object: Value<'_>) -> Shape {
         (true, true, _, _, _) => Shape::Flat,
         (_, _, _, Some(key), _) => Shape::Around(key),
         (_, _, _, None, true) => Shape::List,
+        (_, _, _, None, false) if eql::is_one(object) => Shape::Eql,
         (_, _, _, None, false) => Shape::Unknown,
     }
 }
@@ -176,7 +182,7 @@ fn shape_of(object: Value<'_>) -> Shape {
 /// Whether it is a list of records, or an object around one (`hits.hits`).
 fn holds_objects(value: Value<'_>) -> bool {
     let is_record = |item: Value<'_>| match shape_of_record(item) {
-        Shape::Nested | Shape::Winlogbeat | Shape::Flat | Shape::Around(_) => true,
+        Shape::Nested | Shape::Winlogbeat | Shape::Flat | Shape::Eql | Shape::Around(_) => true,
         Shape::List | Shape::Unknown => false,
     };
     let first_is_record = |list: Value<'_>| list.items().next().is_some_and(is_record);

@@ -6,15 +6,18 @@
 //! `Provider_Name` and `Computer` can be asked of all.
 
 mod message;
+mod powershell;
 mod record;
 mod security;
+mod services;
 mod sysmon;
 mod sysmon_linux;
+mod system;
 mod take;
 mod task;
 pub(in crate::import) mod value;
 
-pub use message::read_message;
+pub use message::{read_message, read_message_too};
 pub use record::{Part, Record};
 
 use saigen_schemas::event::{
@@ -55,6 +58,8 @@ type Row = (&'static [u32], Mapper);
 
 /// What a provider's records are.
 struct Provider {
+    /// Its name, and the log by which it is known where a carrier leaves the name out.
+    names: &'static [&'static str],
     source: Source,
     rows: &'static [Row],
     /// Puts together the texts of several fields.
@@ -63,39 +68,116 @@ struct Provider {
     actor: fn(&Taker<'_>) -> Option<ProcessKey>,
     /// The time of the event itself, where that is not the record's.
     time_field: Option<&'static str>,
+    /// Adds what stands within a field under names of its own.
+    more: fn(&Record, &mut FieldsBuf),
 }
 
-const SYSMON: Provider = Provider {
-    source: Source::Sysmon,
-    rows: sysmon::ROWS,
-    make: sysmon::make,
-    actor: sysmon::actor,
-    time_field: Some("UtcTime"),
-};
-
-const SYSMON_LINUX: Provider = Provider {
-    source: Source::SysmonLinux,
-    rows: sysmon_linux::ROWS,
-    make: |_, _, _| {},
-    actor: sysmon::actor,
-    time_field: Some("UtcTime"),
-};
-
-const SECURITY: Provider = Provider {
-    source: Source::Evtx,
-    rows: security::ROWS,
-    make: security::make,
-    actor: security::actor,
-    time_field: None,
-};
-
 const OTHER: Provider = Provider {
+    names: &[],
     source: Source::Evtx,
     rows: &[],
     make: |_, _, _| {},
     actor: |_| None,
     time_field: None,
+    more: |_, _| {},
 };
+
+const SYSMON: Provider = Provider {
+    names: &[
+        "Microsoft-Windows-Sysmon",
+        "Microsoft-Windows-Sysmon/Operational",
+    ],
+    source: Source::Sysmon,
+    rows: sysmon::ROWS,
+    make: sysmon::make,
+    actor: sysmon::actor,
+    time_field: Some("UtcTime"),
+    ..OTHER
+};
+
+/// Every provider that has a table; those with most records first.
+const PROVIDERS: &[Provider] = &[
+    SYSMON,
+    Provider {
+        names: &["Microsoft-Windows-Security-Auditing", "Security"],
+        rows: security::ROWS,
+        make: security::make,
+        actor: security::actor,
+        ..OTHER
+    },
+    Provider {
+        names: &[
+            "Microsoft-Windows-PowerShell",
+            "PowerShellCore",
+            "Microsoft-Windows-PowerShell/Operational",
+            "PowerShellCore/Operational",
+        ],
+        rows: powershell::ROWS,
+        make: powershell::make,
+        actor: powershell::actor,
+        ..OTHER
+    },
+    Provider {
+        names: &["PowerShell", "Windows PowerShell"],
+        rows: powershell::CLASSIC,
+        make: powershell::make_classic,
+        actor: powershell::actor,
+        more: powershell::more,
+        ..OTHER
+    },
+    Provider {
+        names: &["Linux-Sysmon", "Linux-Sysmon/Operational"],
+        source: Source::SysmonLinux,
+        rows: sysmon_linux::ROWS,
+        actor: sysmon::actor,
+        time_field: Some("UtcTime"),
+        ..OTHER
+    },
+    Provider {
+        names: &["Service Control Manager", "System"],
+        rows: system::SERVICES,
+        ..OTHER
+    },
+    Provider {
+        names: &["Microsoft-Windows-Eventlog", "EventLog"],
+        rows: system::LOGS,
+        make: security::make,
+        ..OTHER
+    },
+    Provider {
+        names: &[
+            "Microsoft-Windows-TaskScheduler",
+            "Microsoft-Windows-TaskScheduler/Operational",
+        ],
+        rows: services::TASKS,
+        ..OTHER
+    },
+    Provider {
+        names: &[
+            "Microsoft-Windows-WMI-Activity",
+            "Microsoft-Windows-WMI-Activity/Operational",
+        ],
+        rows: services::WMI,
+        actor: services::wmi_client,
+        ..OTHER
+    },
+    Provider {
+        names: &[
+            "Microsoft-Windows-TerminalServices-LocalSessionManager",
+            "Microsoft-Windows-TerminalServices-LocalSessionManager/Operational",
+        ],
+        rows: services::SESSIONS,
+        ..OTHER
+    },
+    Provider {
+        names: &[
+            "Microsoft-Windows-TerminalServices-RemoteConnectionManager",
+            "Microsoft-Windows-TerminalServices-RemoteConnectionManager/Operational",
+        ],
+        rows: services::REMOTE_DESKTOP,
+        ..OTHER
+    },
+];
 
 /// Tells the event of a record.
 ///
@@ -118,7 +200,7 @@ pub fn map(
         .and_then(|(_, map)| map(&fields))
         .unwrap_or_else(|| raw(provider, &fields));
     let time_us = provider.time_field.and_then(|name| fields.moment(name));
-    fill_extra(&fields, &kind, provider.source, extra);
+    fill_extra(&fields, &kind, provider, extra);
     sink.event(
         at,
         &Event {
@@ -139,18 +221,20 @@ pub fn map(
     )
 }
 
-/// Whose table a record is read by: its provider's, or where that is not said, its channel's.
+/// Whose table a record is read by: its provider's, or where that is not said, its log's.
 fn provider(record: &Record) -> &'static Provider {
     let name = match record.provider() {
         Text(b"") => record.channel(),
         name => name,
     };
-    match name.0 {
-        b"Microsoft-Windows-Sysmon" | b"Microsoft-Windows-Sysmon/Operational" => &SYSMON,
-        b"Linux-Sysmon" | b"Linux-Sysmon/Operational" => &SYSMON_LINUX,
-        b"Microsoft-Windows-Security-Auditing" | b"Security" => &SECURITY,
-        _ => &OTHER,
+    // An export of Sysmon alone may say neither; `UtcTime` is a field of no other provider.
+    if name.is_empty() && record.get("UtcTime").is_some() {
+        return &SYSMON;
     }
+    PROVIDERS
+        .iter()
+        .find(|provider| provider.names.iter().any(|own| own.as_bytes() == name.0))
+        .unwrap_or(&OTHER)
 }
 
 fn raw<'a>(provider: &Provider, fields: &Taker<'a>) -> Mapped<'a> {
@@ -167,7 +251,7 @@ fn raw<'a>(provider: &Provider, fields: &Taker<'a>) -> Mapped<'a> {
 }
 
 /// All that the event's places do not say: fields first, then the head.
-fn fill_extra(fields: &Taker<'_>, kind: &Kind<'_>, source: Source, extra: &mut FieldsBuf) {
+fn fill_extra(fields: &Taker<'_>, kind: &Kind<'_>, provider: &Provider, extra: &mut FieldsBuf) {
     extra.clear();
     let record = fields.record();
     if !matches!(kind, Kind::RecordRaw(_)) {
@@ -176,7 +260,7 @@ fn fill_extra(fields: &Taker<'_>, kind: &Kind<'_>, source: Source, extra: &mut F
             extra.push(b"EventID", decimal(id, &mut digits));
         }
         // Sysmon's channel and provider follow from the source.
-        if source != Source::Sysmon {
+        if provider.source != Source::Sysmon {
             for (name, text) in [
                 ("Channel", record.channel()),
                 ("Provider_Name", record.provider()),
@@ -192,6 +276,7 @@ fn fill_extra(fields: &Taker<'_>, kind: &Kind<'_>, source: Source, extra: &mut F
             extra.push(name.0, value.0);
         }
     }
+    (provider.more)(record, extra);
     for (name, value) in record.head() {
         extra.push(name.0, value.0);
     }

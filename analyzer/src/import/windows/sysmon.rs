@@ -334,12 +334,17 @@ pub(super) fn file_deleted<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
 fn registry<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
     let actor = actor(fields);
     let path = fields.take("TargetObject")?;
-    let change = match fields.read("EventType").map(|text| text.0) {
+    let word = fields.read("EventType").map(|text| text.0);
+    let change = match word.filter(|word| word.ends_with(b"Key") || word.ends_with(b"Value")) {
+        // Shippers have a field of this name for themselves; then only the message still says it.
+        None => line_of(fields.record().message().0, b"EventType: "),
+        word => word,
+    };
+    let change = match change {
         Some(b"CreateKey" | b"CreateValue" | b"CreateKeyTransacted") => Change::Created,
         Some(b"DeleteKey" | b"DeleteValue") => Change::Deleted,
         Some(b"RenameKey" | b"RenameValue") => Change::Renamed,
         Some(b"SetValue") => Change::Set,
-        // Some shippers overwrite this name with a word of their own: the id says it too.
         Some(_) | None => match fields.record().event_id {
             Some(12) => return None,
             Some(14) => Change::Renamed,
@@ -352,6 +357,12 @@ fn registry<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
         details: fields.take_any(&["Details", "NewName"]),
     };
     Some(Mapped::new(actor, Kind::Registry(kind)))
+}
+
+/// What follows a name on its line of a message.
+fn line_of<'m>(message: &'m [u8], name: &[u8]) -> Option<&'m [u8]> {
+    let mut lines = message.split(|&byte| byte == b'\n');
+    lines.find_map(|line| Some(line.strip_prefix(name)?.trim_ascii()))
 }
 
 fn pipe<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {

@@ -1,8 +1,17 @@
 //! What a scheduled task runs, from its definition (MS-TSCH, 2.5.7: the task's XML).
 
 /// Appends the command and arguments of a task's first action that runs a program; nothing where it has
-/// none.
+/// none. Some shippers leave the definition escaped as it stood in the record's XML.
 pub(super) fn command(definition: &[u8], out: &mut Vec<u8>) {
+    if definition.starts_with(b"&lt;") {
+        let mut plain = Vec::with_capacity(definition.len());
+        unescape(definition, &mut plain);
+        return command_of(&plain, out);
+    }
+    command_of(definition, out);
+}
+
+fn command_of(definition: &[u8], out: &mut Vec<u8>) {
     let Some(command) = element(definition, b"Command") else {
         return;
     };
@@ -60,6 +69,7 @@ mod tests {
                 "cmd.exe /c \"a && b\"",
             ),
             ("<Exec>\r\n <Command> x </Command></Exec>", "x"),
+            ("&lt;Exec&gt;&lt;Command&gt;y&lt;/Command&gt;", "y"),
             ("<Command>cut", ""),
             ("", ""),
         ] {

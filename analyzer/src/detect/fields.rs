@@ -1,15 +1,16 @@
 //! Sigma's field names over our events.
 //!
-//! A name is looked for, in this order: as Sigma calls a field of this kind of event; as a fact
-//! of the process behind the event; as the event model itself calls it (`docs/EVENTS.md`); as the
-//! foreign record called it. The tables stand in `docs/DETECTION.md`.
+//! A name is looked for, in this order: as the foreign record called it; as Sigma calls a field of
+//! this kind of event; as a fact of the process behind the event; as the event model itself calls
+//! it (`docs/EVENTS.md`). The tables stand in `docs/DETECTION.md`.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::net::IpAddr;
 
 use saigen_schemas::event::{
-    Args, Change, Event, Hash32, Kind, ProcessKey, ProcessStart, Text, Value as Held, format_utc,
+    Args, Change, Event, Hash32, Kind, ProcessKey, ProcessStart, Source, Text, Value as Held,
+    format_utc,
 };
 
 use crate::detect::{Subject, Value};
@@ -179,7 +180,9 @@ impl<'e, 'a> View<'e, 'a> {
                 .event
                 .actor
                 .map(|key| Value::Number(i64::from(key.pid))),
-            "ProcessGuid" | "SourceProcessGUID" => self.event.actor.map(|key| self.guid(key)),
+            "ProcessGuid" | "SourceProcessGUID" | "SourceProcessGuid" => {
+                self.event.actor.map(|key| self.guid(key))
+            }
             "ParentImage" => text(parent?.image),
             "ParentCommandLine" => self.line(Line::Parent),
             "ParentUser" => user_of(parent?),
@@ -418,6 +421,36 @@ impl<'e, 'a> View<'e, 'a> {
         }
     }
 
+    /// Fields of a foreign record under its own names. One that stands there several times (the
+    /// unnamed `Data` of a Windows record) has several values.
+    fn of_record(&self, name: &str) -> Option<Value<'_>> {
+        if self.event.source == Source::Sysmon {
+            match name {
+                "Channel" => return Some(Value::text("Microsoft-Windows-Sysmon/Operational")),
+                "Provider_Name" => return Some(Value::text("Microsoft-Windows-Sysmon")),
+                _ => {}
+            }
+        }
+        let mut values = self
+            .event
+            .extra
+            .iter()
+            .filter(|(own, _)| own.0 == name.as_bytes())
+            .map(|(_, value)| Value::Text(value.lossy()));
+        let first = values.next()?;
+        if let ("EventID", Value::Text(text)) = (name, &first)
+            && let Ok(id) = text.parse()
+        {
+            return Some(Value::Number(id));
+        }
+        match values.next() {
+            None => Some(first),
+            Some(second) => Some(Value::Any(
+                [first, second].into_iter().chain(values).collect(),
+            )),
+        }
+    }
+
     /// Fields that every event has.
     fn common(&self, name: &str) -> Option<Value<'_>> {
         match name {
@@ -441,7 +474,9 @@ impl<'e, 'a> View<'e, 'a> {
 
 impl Subject for View<'_, '_> {
     fn field(&self, name: &str) -> Option<Value<'_>> {
-        self.of_kind(name)
+        // What a foreign record says itself goes before what is known from elsewhere.
+        self.of_record(name)
+            .or_else(|| self.of_kind(name))
             .or_else(|| {
                 // Who a program's process was before has names of its own.
                 let is_start = matches!(self.event.kind, Kind::ProcessStart(_));
@@ -449,12 +484,6 @@ impl Subject for View<'_, '_> {
             })
             .or_else(|| self.common(name))
             .or_else(|| self.event.kind.get(name).and_then(held))
-            .or_else(|| {
-                self.event
-                    .extra
-                    .get(name)
-                    .map(|value| Value::Text(value.lossy()))
-            })
     }
 
     fn texts(&self, visit: &mut dyn FnMut(&str)) {
@@ -554,8 +583,17 @@ fn hashes(sha256: Option<Hash32>, others: Option<Text<'_>>) -> Option<Value<'_>>
     match (sha256, others) {
         (None, others) => text(others),
         (Some(sha256), None) => Some(owned(format!("SHA256={sha256}"))),
+        // A log's own list mostly has it already.
+        (Some(_), Some(others)) if lists_sha256(others) => text(Some(others)),
         (Some(sha256), Some(others)) => Some(owned(format!("{},SHA256={sha256}", others.lossy()))),
     }
+}
+
+fn lists_sha256(hashes: Text<'_>) -> bool {
+    hashes
+        .0
+        .windows(7)
+        .any(|part| part.eq_ignore_ascii_case(b"SHA256="))
 }
 
 fn version<'v>(parts: Option<Args<'v>>, index: usize) -> Option<Value<'v>> {

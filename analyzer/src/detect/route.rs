@@ -20,7 +20,9 @@ pub(super) fn sources_of(event: &Event<'_>) -> Vec<LogSource> {
 fn is_windows(event: &Event<'_>) -> bool {
     match event.source {
         Source::Sysmon | Source::Evtx => true,
-        Source::Ecs | Source::Json => channel(event).is_some() || event_id(event) != 0,
+        Source::Ecs | Source::Json => {
+            channel(event).is_some() || event_id(event) != 0 || has_windows_path(event)
+        }
         Source::Recorder
         | Source::Perf
         | Source::Audit
@@ -37,6 +39,16 @@ fn is_windows(event: &Event<'_>) -> bool {
         | Source::Tetragon
         | Source::Falco => false,
     }
+}
+
+/// Whether the program behind the event lies on a drive with a letter.
+fn has_windows_path(event: &Event<'_>) -> bool {
+    let image = if let Kind::ProcessStart(start) = &event.kind {
+        start.image
+    } else {
+        event.extra.get("Image")
+    };
+    image.is_some_and(|image| image.0.get(1..3) == Some(b":\\".as_slice()))
 }
 
 fn linux_kinds(event: &Event<'_>, sources: &mut Vec<LogSource>) {
@@ -165,6 +177,8 @@ fn windows_kinds(event: &Event<'_>, sources: &mut Vec<LogSource>) {
         Kind::Pipe(_) => LogSource::WindowsPipeCreated,
         Kind::ScriptBlock(_) => match event_id(event) {
             4103 => LogSource::WindowsPsModule,
+            // The classic log has a service, and categories for its engines alone.
+            800 => return,
             _ => LogSource::WindowsPsScript,
         },
         Kind::RecordRaw(_)
@@ -210,6 +224,9 @@ fn by_event_id(event: &Event<'_>) -> Option<LogSource> {
         }
         (LogSource::WindowsPowershell, 4103) => Some(LogSource::WindowsPsModule),
         (LogSource::WindowsSysmon, 4 | 16) => Some(LogSource::WindowsSysmonStatus),
+        (LogSource::WindowsSysmon, 24) => Some(LogSource::WindowsClipboardCapture),
+        (LogSource::WindowsSysmon, 27) => Some(LogSource::WindowsFileBlockExecutable),
+        (LogSource::WindowsSysmon, 28) => Some(LogSource::WindowsFileBlockShredding),
         (LogSource::WindowsSysmon, 255) => Some(LogSource::WindowsSysmonError),
         _ => None,
     }
@@ -269,6 +286,7 @@ const CHANNELS: &[(&str, &str)] = &[
         "Microsoft-Windows-DNS Client Events/Operational",
         "dns-client",
     ),
+    ("Microsoft-Windows-DNS-Client/Operational", "dns-client"),
     ("DNS Server", "dns-server"),
     ("Microsoft-Windows-DNS-Server/Audit", "dns-server-audit"),
     (
@@ -322,6 +340,14 @@ const CHANNELS: &[(&str, &str)] = &[
     ("Microsoft-Windows-LDAP-Client/Debug", "ldap"),
     ("Microsoft-Windows-LSA/Operational", "lsa-server"),
     ("Microsoft-ServiceBus-Client", "microsoft-servicebus-client"),
+    (
+        "Microsoft-ServiceBus-Client/Admin",
+        "microsoft-servicebus-client",
+    ),
+    (
+        "Microsoft-ServiceBus-Client/Operational",
+        "microsoft-servicebus-client",
+    ),
     ("MSExchange Management", "msexchange-management"),
     ("OpenSSH/Operational", "openssh"),
     ("Microsoft-Windows-PrintService/Admin", "printservice-admin"),
@@ -331,6 +357,14 @@ const CHANNELS: &[(&str, &str)] = &[
     ),
     (
         "Microsoft-Windows-Security-Mitigations/Kernel Mode",
+        "security-mitigations",
+    ),
+    (
+        "Microsoft-Windows-Security-Mitigations/KernelMode",
+        "security-mitigations",
+    ),
+    (
+        "Microsoft-Windows-Security-Mitigations/UserMode",
         "security-mitigations",
     ),
     (

@@ -111,6 +111,12 @@ log_sources! {
     WindowsFileAccess = "windows", "file_access", "";
     /// Sysmon 29.
     WindowsFileExecutableDetected = "windows", "file_executable_detected", "";
+    /// Sysmon 24.
+    WindowsClipboardCapture = "windows", "clipboard_capture", "";
+    /// Sysmon 27.
+    WindowsFileBlockExecutable = "windows", "file_block_executable", "";
+    /// Sysmon 28.
+    WindowsFileBlockShredding = "windows", "file_block_shredding", "";
     /// Sysmon 15.
     WindowsCreateStreamHash = "windows", "create_stream_hash", "";
     /// Sysmon 3.

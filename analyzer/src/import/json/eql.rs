@@ -39,7 +39,7 @@ pub(super) fn tell(
     leaves(object, path, &mut |name, value| {
         record.push_with(name, |out| value.write(out));
     });
-    let Some(kind) = kind(&|name| record.get(name).filter(|text| !text.is_empty())) else {
+    let Some(mut kind) = kind(&|name| record.get(name).filter(|text| !text.is_empty())) else {
         return super::unknown::tell(object, at, work, sink);
     };
     for (name, value) in record.fields() {
@@ -61,13 +61,9 @@ pub(super) fn tell(
             guid,
         })
     };
-    let kind = match kind {
-        Kind::ProcessStart(start) => Kind::ProcessStart(ProcessStart {
-            parent: process("unique_ppid", "ppid"),
-            ..start
-        }),
-        other => other,
-    };
+    if let Kind::ProcessStart(start) = &mut kind {
+        start.parent = process("unique_ppid", "ppid");
+    }
     let time = object.get("timestamp").and_then(any_time);
     sink.event(
         at,

@@ -16,6 +16,8 @@ mod eql;
 mod flat;
 mod nested;
 mod objects;
+#[cfg(test)]
+mod tests;
 pub mod tree;
 mod unknown;
 mod winlogbeat;

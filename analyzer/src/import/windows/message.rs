@@ -343,10 +343,8 @@ mod tests {
     use crate::import::windows::Part;
 
     fn fields(provider: &str, id: u32, message: &str) -> Vec<(String, String)> {
-        let mut record = Record {
-            event_id: Some(id),
-            ..Record::default()
-        };
+        let mut record = Record::default();
+        record.event_id = Some(id);
         record.set(Part::Provider, provider.as_bytes());
         record.set(Part::Message, message.as_bytes());
         read_message(&mut record);

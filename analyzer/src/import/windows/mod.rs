@@ -15,6 +15,8 @@ mod sysmon_linux;
 mod system;
 mod take;
 mod task;
+#[cfg(test)]
+mod tests;
 pub(in crate::import) mod value;
 
 pub use message::{read_message, read_message_too};
@@ -194,11 +196,18 @@ pub fn map(
     made.clear();
     let id = record.event_id.unwrap_or(0);
     (provider.make)(record, id, made);
-    let fields = Taker::new(record, made);
     let row = provider.rows.iter().find(|(ids, _)| ids.contains(&id));
-    let Mapped { actor, kind } = row
-        .and_then(|(_, map)| map(&fields))
-        .unwrap_or_else(|| raw(provider, &fields));
+    let fields = Taker::new(record, made);
+    let mapped = row.and_then(|(_, map)| map(&fields));
+    // What was taken for a kind that it then is not belongs to the record again.
+    let (fields, Mapped { actor, kind }) = match mapped {
+        Some(mapped) => (fields, mapped),
+        None => {
+            let fields = Taker::new(record, made);
+            let mapped = raw(provider, &fields);
+            (fields, mapped)
+        }
+    };
     let time_us = provider.time_field.and_then(|name| fields.moment(name));
     fill_extra(&fields, &kind, provider, extra);
     sink.event(

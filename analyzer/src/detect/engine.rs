@@ -15,7 +15,7 @@ use crate::detect::fields::{Context, View};
 use crate::detect::indicators::Indicators;
 use crate::detect::link::{Links, link};
 use crate::detect::load::{Loaded, read_rules};
-use crate::detect::mend::Placeholders;
+use crate::detect::mend::{Placeholders, time_asked};
 use crate::detect::route::sources_of;
 use crate::detect::source::LogSource;
 use crate::detect::subject::{Held, Subject, Value};
@@ -494,7 +494,10 @@ fn matched_field(matched: FieldMatch) -> MatchedField {
     };
     MatchedField {
         selection: matched.selection.unwrap_or_default(),
-        field: matched.field,
+        field: match time_asked(&matched.field) {
+            Some((_, name)) => name.to_owned(),
+            None => matched.field,
+        },
         value,
         pattern: matched.pattern,
     }

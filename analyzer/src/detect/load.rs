@@ -10,7 +10,7 @@ use rsigma_parser::{
 };
 
 use crate::detect::attack::read_tags;
-use crate::detect::mend::{Placeholders, fill_placeholders, join_filter, mend, one_line};
+use crate::detect::mend::{Placeholders, fill_placeholders, join_filter, mark, mend, one_line};
 use crate::detect::source::{LogSource, describe};
 use crate::detect::{Level, Refusal, RuleInfo, RuleText};
 
@@ -228,6 +228,7 @@ fn compile(file: &str, mut rule: SigmaRule, given: &Placeholders) -> Result<Load
     }
     let info = Arc::new(rule_info(file, &rule));
     fill_placeholders(&mut rule, given)?;
+    mark(&mut rule);
     let mut lowered = lower_rule(&rule, &LowerOptions::default())
         .map_err(|error| one_line(&error.to_string()))?;
     mend(&mut lowered)?;

@@ -10,6 +10,12 @@
 //! - The matcher chooses the rules for an event by the most telling value that they demand. In
 //!   audit's records it takes `type: EXECVE` for that, which every start of a program has; the
 //!   type is compared in another way, so that an argument or a name is chosen instead.
+//! - `windash`: a dash or slash before a word stands for any of the five dashes, also in texts with
+//!   wildcards; the matcher would take a dash within a word for one, and no slash.
+//! - A list that holds `null` beside values also fits where the field is missing.
+//! - Keywords under `all` may stand in different fields of the event.
+//! - Parts of times are read by us: also in the form of Sysmon, `2024-03-08 13:25:59.123`, and
+//!   with the comparisons `gt`, `gte`, `lt` and `lte`.
 //! - A filter of the specification is joined to its rules as one more condition.
 
 use std::collections::BTreeMap;
@@ -109,6 +115,99 @@ fn fill_text(text: &str, given: &Placeholders) -> Result<Vec<String>, String> {
     Ok(filled)
 }
 
+/// Stands for any dash in texts of rules; Unicode keeps it for private use.
+const ANY_DASH: char = '\u{f8f0}';
+
+/// The dashes of `windash`, and the same as a class of an expression.
+const DASHES: [char; 5] = ['-', '/', '–', '—', '―'];
+const DASH_CLASS: &str = "[-/–—―]";
+
+/// Before the name of a field that is asked for a part of its time, and the part.
+const TIME_OF: char = '\u{f8f1}';
+
+/// A field that is asked for a part of its time: the part (`hour`) and the field's own name.
+pub(super) fn time_asked(field: &str) -> Option<(&str, &str)> {
+    field.strip_prefix(TIME_OF)?.split_once(TIME_OF)
+}
+
+/// Takes the modifiers `windash` and those for parts of times away, and marks texts and names of
+/// fields instead.
+pub(super) fn mark(rule: &mut SigmaRule) {
+    rule.detection.named.values_mut().for_each(mark_detection);
+}
+
+fn mark_detection(detection: &mut Detection) {
+    match detection {
+        Detection::AllOf(items) => {
+            items.iter_mut().for_each(mark_time);
+            items.iter_mut().for_each(mark_item);
+        }
+        Detection::AnyOf(parts) | Detection::And(parts) => {
+            parts.iter_mut().for_each(mark_detection);
+        }
+        Detection::ArrayMatch { body, .. } => mark_detection(body),
+        Detection::Conditional { named, .. } => named.values_mut().for_each(mark_detection),
+        Detection::Keywords(_) => {}
+    }
+}
+
+fn mark_time(item: &mut DetectionItem) {
+    const PARTS: [(Modifier, &str); 6] = [
+        (Modifier::Minute, "minute"),
+        (Modifier::Hour, "hour"),
+        (Modifier::Day, "day"),
+        (Modifier::Week, "week"),
+        (Modifier::Month, "month"),
+        (Modifier::Year, "year"),
+    ];
+    let modifiers = &mut item.field.modifiers;
+    let asked = PARTS.iter().find(|(part, _)| modifiers.contains(part));
+    if let (Some((part, word)), Some(name)) = (asked, &mut item.field.name) {
+        modifiers.retain(|modifier| modifier != part);
+        *name = format!("{TIME_OF}{word}{TIME_OF}{name}");
+    }
+}
+
+fn mark_item(item: &mut DetectionItem) {
+    const PLAIN: [Modifier; 7] = [
+        Modifier::WindAsh,
+        Modifier::Contains,
+        Modifier::StartsWith,
+        Modifier::EndsWith,
+        Modifier::All,
+        Modifier::Cased,
+        Modifier::Neq,
+    ];
+    let modifiers = &mut item.field.modifiers;
+    let plain = modifiers.iter().all(|modifier| PLAIN.contains(modifier));
+    if !plain || !modifiers.contains(&Modifier::WindAsh) {
+        return;
+    }
+    modifiers.retain(|modifier| *modifier != Modifier::WindAsh);
+    for value in &mut item.values {
+        if let SigmaValue::String(text) = value {
+            *value = SigmaValue::String(SigmaString::new(&marked(&text.original)));
+        }
+    }
+}
+
+/// A text with its dashes marked: those before a letter or digit and behind none.
+fn marked(text: &str) -> String {
+    let is_word = |letter: Option<char>| {
+        letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_')
+    };
+    let mut marked = String::with_capacity(text.len());
+    let mut before = None;
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let is_flag =
+            DASHES.contains(&letter) && !is_word(before) && is_word(letters.peek().copied());
+        marked.push(if is_flag { ANY_DASH } else { letter });
+        before = Some(letter);
+    }
+    marked
+}
+
 /// Joins a filter to a rule: the rule holds and the filter's condition holds. `number` keeps the
 /// names of several filters apart.
 pub(super) fn join_filter(rule: &mut SigmaRule, filter: &FilterRule, number: usize) {
@@ -160,6 +259,7 @@ pub(super) fn mend(rule: &mut IrRule) -> Result<(), String> {
     let mut regexes = 0;
     let of_audit = rule.logsource.service.as_deref() == Some("auditd");
     for detection in rule.detections.values_mut() {
+        take_apart(detection);
         mend_detection(detection, &mut regexes)?;
         if of_audit && let IrDetection::AllOf(items) = detection {
             items.iter_mut().for_each(demote_type);
@@ -188,6 +288,82 @@ fn demote_type(item: &mut IrDetectionItem) {
     }
 }
 
+/// Takes apart what the matcher would hold against one value: nulls beside values, and keywords that
+/// must all stand somewhere.
+fn take_apart(detection: &mut IrDetection) {
+    let items = match detection {
+        IrDetection::AllOf(items) => items,
+        IrDetection::AnyOf(parts) | IrDetection::And(parts) => {
+            return parts.iter_mut().for_each(take_apart);
+        }
+        IrDetection::Conditional { named, .. } => {
+            return named.values_mut().for_each(take_apart);
+        }
+        // In an array an item without a field is the element itself.
+        IrDetection::ArrayMatch { .. } | IrDetection::Keywords(_) => return,
+    };
+    if items.iter().any(|item| item.field.is_none()) {
+        let (words, named): (Vec<_>, Vec<_>) = std::mem::take(items)
+            .into_iter()
+            .partition(|item| item.field.is_none());
+        let mut parts: Vec<IrDetection> = words.into_iter().flat_map(keywords).collect();
+        if !named.is_empty() {
+            let mut named = IrDetection::AllOf(named);
+            take_apart(&mut named);
+            parts.push(named);
+        }
+        *detection = IrDetection::And(parts);
+        return;
+    }
+    let has_null = |item: &IrDetectionItem| matches!(&item.matcher, IrMatcher::AnyOf(values) if values.contains(&IrMatcher::Null));
+    if !items.iter().any(has_null) {
+        return;
+    }
+    let (nullable, plain): (Vec<_>, Vec<_>) = std::mem::take(items).into_iter().partition(has_null);
+    let mut parts = Vec::with_capacity(nullable.len() + 1);
+    if !plain.is_empty() {
+        parts.push(IrDetection::AllOf(plain));
+    }
+    for item in nullable {
+        let null = IrDetectionItem {
+            matcher: IrMatcher::Null,
+            ..item.clone()
+        };
+        let IrMatcher::AnyOf(mut values) = item.matcher else {
+            continue;
+        };
+        values.retain(|value| *value != IrMatcher::Null);
+        let rest = IrDetectionItem {
+            field: item.field,
+            matcher: IrMatcher::AnyOf(values),
+            exists: item.exists,
+        };
+        parts.push(IrDetection::AnyOf(vec![
+            IrDetection::AllOf(vec![null]),
+            IrDetection::AllOf(vec![rest]),
+        ]));
+    }
+    *detection = IrDetection::And(parts);
+}
+
+/// The keywords of an item without a field: each alone where all are asked for.
+fn keywords(item: IrDetectionItem) -> Vec<IrDetection> {
+    let words = if let IrMatcher::AllOf(words) = item.matcher {
+        words
+    } else {
+        vec![item.matcher]
+    };
+    let anywhere = |mut word: IrMatcher| {
+        if let IrMatcher::Str { op, .. } = &mut word
+            && *op == IrStrOp::Exact
+        {
+            *op = IrStrOp::Contains;
+        }
+        IrDetection::Keywords(word)
+    };
+    words.into_iter().map(anywhere).collect()
+}
+
 fn mend_detection(detection: &mut IrDetection, regexes: &mut usize) -> Result<(), String> {
     match detection {
         IrDetection::AllOf(items) => items
@@ -211,7 +387,7 @@ fn mend_matcher(matcher: &mut IrMatcher, regexes: &mut usize) -> Result<(), Stri
             pattern,
             case_insensitive,
         } => {
-            if pattern.has_wildcards() {
+            if pattern.has_wildcards() || has_dash(pattern) {
                 let mended = wildcards(*op, pattern, *case_insensitive);
                 *matcher = mended;
             }
@@ -304,7 +480,15 @@ fn contains(text: String, case_insensitive: bool) -> IrMatcher {
     plain(IrStrOp::Contains, text, case_insensitive)
 }
 
-/// A text with wildcards: plain where `*` stands only at its ends, else an expression together
+fn has_dash(pattern: &IrPattern) -> bool {
+    let marked = |part: &IrPatternPart| match part {
+        IrPatternPart::Literal(text) => text.contains(ANY_DASH),
+        IrPatternPart::WildcardMulti | IrPatternPart::WildcardSingle => false,
+    };
+    pattern.parts.iter().any(marked)
+}
+
+/// A text with wildcards or marked dashes: plain where `*` stands only at its ends, else an expression together
 /// with the longest text that it needs, so that rules can be chosen by that text.
 fn wildcards(op: IrStrOp, pattern: &IrPattern, case_insensitive: bool) -> IrMatcher {
     let mut open_start = matches!(op, IrStrOp::Contains | IrStrOp::EndsWith);
@@ -318,14 +502,23 @@ fn wildcards(op: IrStrOp, pattern: &IrPattern, case_insensitive: bool) -> IrMatc
         open_end = true;
         parts = rest;
     }
-    if let [IrPatternPart::Literal(text)] = parts {
+    if let [IrPatternPart::Literal(text)] = parts
+        && text.matches(ANY_DASH).count() <= 1
+    {
         let op = match (open_start, open_end) {
             (false, false) => IrStrOp::Exact,
             (false, true) => IrStrOp::StartsWith,
             (true, false) => IrStrOp::EndsWith,
             (true, true) => IrStrOp::Contains,
         };
-        return plain(op, text.clone(), case_insensitive);
+        if !text.contains(ANY_DASH) {
+            return plain(op, text.clone(), case_insensitive);
+        }
+        let each = DASHES.map(|dash| {
+            let text = text.replace(ANY_DASH, dash.encode_utf8(&mut [0; 4]));
+            plain(op, text, case_insensitive)
+        });
+        return IrMatcher::AnyOf(each.into());
     }
     let mut expression = String::new();
     let mut longest = "";
@@ -335,9 +528,14 @@ fn wildcards(op: IrStrOp, pattern: &IrPattern, case_insensitive: bool) -> IrMatc
     for part in parts {
         match part {
             IrPatternPart::Literal(text) => {
-                expression.push_str(&regex::escape(text));
-                if text.len() > longest.len() {
-                    longest = text;
+                for (index, piece) in text.split(ANY_DASH).enumerate() {
+                    if index > 0 {
+                        expression.push_str(DASH_CLASS);
+                    }
+                    expression.push_str(&regex::escape(piece));
+                    if piece.len() > longest.len() {
+                        longest = piece;
+                    }
                 }
             }
             IrPatternPart::WildcardMulti => expression.push_str(".*"),

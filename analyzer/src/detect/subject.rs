@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
+use chrono::{DateTime, Datelike as _, NaiveDateTime, Timelike as _, Utc};
 use rsigma_eval::{Event as Matchable, EventValue};
 use serde_json::Value as Json;
+
+use crate::detect::mend::time_asked;
 
 /// A value of a field, as rules compare it.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,9 +52,54 @@ pub trait Subject {
 /// A [`Subject`] as the matcher wants to see it.
 pub(super) struct Held<'s, S>(pub(super) &'s S);
 
+/// A part of a time in UTC: of a text with or without its zone, or of seconds or milliseconds since 1970.
+fn time_part(part: &str, value: &Value<'_>) -> Option<Value<'static>> {
+    let time = match value {
+        Value::Text(text) => read_time(text)?,
+        Value::Number(number) => {
+            const MILLISECONDS_FROM: i64 = 100_000_000_000;
+            let seconds = if *number >= MILLISECONDS_FROM {
+                number / 1000
+            } else {
+                *number
+            };
+            DateTime::from_timestamp(seconds, 0)?
+        }
+        Value::Flag(_) => return None,
+        Value::Any(values) => {
+            let parts = values.iter().filter_map(|value| time_part(part, value));
+            return Some(Value::Any(parts.collect()));
+        }
+    };
+    let number = match part {
+        "minute" => time.minute(),
+        "hour" => time.hour(),
+        "day" => time.day(),
+        "week" => time.iso_week().week(),
+        "month" => time.month(),
+        _ => u32::try_from(time.year()).ok()?,
+    };
+    Some(Value::Number(i64::from(number)))
+}
+
+fn read_time(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.to_utc());
+    }
+    let forms = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
+    forms
+        .iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
+        .map(|time| time.and_utc())
+}
+
 impl<S: Subject> Matchable for Held<'_, S> {
     fn get_field(&self, path: &str) -> Option<EventValue<'_>> {
-        self.0.field(path).map(Value::into_matchable)
+        let value = match time_asked(path) {
+            None => self.0.field(path),
+            Some((part, name)) => time_part(part, &self.0.field(name)?),
+        };
+        value.map(Value::into_matchable)
     }
 
     fn any_string_value(&self, fits: &dyn Fn(&str) -> bool) -> bool {

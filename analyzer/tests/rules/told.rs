@@ -9,8 +9,8 @@ use saigen_schemas::event::{
     FileRenamed, FileWritten, Hash32, Kind, LogCleared, Logon, Marks, ModuleLoaded, Mounted,
     NetworkAccepted, NetworkClosed, NetworkConnected, NetworkListening, NetworkResolved, Outcome,
     Pipe, PrivilegeSwitch, ProcessKey, ProcessOpened, ProcessStart, ProcessTraced, Protocol,
-    Registry, ScheduledTask, ScriptBlock, ServiceChange, Source, StateAutostart, StateProcess,
-    Text, Time, Touch, WmiSubscription,
+    RecordRaw, Registry, ScheduledTask, ScriptBlock, ServiceChange, Source, StateAutostart,
+    StateProcess, Text, Time, Touch, WmiSubscription,
 };
 use serde_json::{Map, Value};
 
@@ -278,6 +278,12 @@ fn file(name: &str, of: &mut Members<'_>) -> Kind<'static> {
             path,
             command: of.text("command"),
             ..StateAutostart::default()
+        }),
+        "record.raw" => Kind::RecordRaw(RecordRaw {
+            channel: of.text("channel"),
+            provider: of.text("provider"),
+            event_id: of.number("event_id"),
+            ..RecordRaw::default()
         }),
         "state.process" => Kind::StateProcess(StateProcess {
             image: of.text("image"),

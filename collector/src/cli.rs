@@ -1,19 +1,24 @@
 //! The command line: its words, its help, its exit codes.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
+use crate::config::{self, Flag, Setting, Value};
+use crate::install::{self, Service};
 use crate::normalize::ledger;
 use crate::record::sources::Dns;
 use crate::record::{self, Options};
 use crate::source::Feed;
-use crate::{keys, probe, snapshot};
+use crate::source::audit::Share;
+use crate::{keys, probe, snapshot, tree};
 
 /// The exit code of what was not done.
 const NOT_DONE: u8 = 2;
@@ -58,6 +63,8 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a unit of systemd that records from the next boot on
+    Install(InstallArgs),
     /// Make the keys of an enrolment
     Keygen(KeygenArgs),
     /// Say what this machine offers a recorder, and what would be missed
@@ -103,35 +110,70 @@ struct ProbeArgs {
 #[derive(Debug, Args)]
 struct RecordArgs {
     /// The directory of the journal; must be new or empty
-    #[arg(short, long, value_name = "DIR")]
-    output: PathBuf,
+    #[arg(short, long, value_name = "DIR", conflicts_with = "below")]
+    output: Option<PathBuf>,
+    /// A directory below which this recording makes one of its own, named by the second of its beginning
+    #[arg(long, value_name = "DIR")]
+    below: Option<PathBuf>,
+    /// Settings: a file of lines such as max-disk = "2GiB"; options given here go before it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print what would be recorded, from what, within which bounds, and do nothing
+    #[arg(long)]
+    dry_run: bool,
     /// The endpoint's key, which seals the journal and is moved forward; without it nothing is sealed
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// How long: 90s, 15m, 1h, 2d
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
-    /// Disk space that the journal may take: 500MiB, 2GiB; then the recording ends
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "2GiB")]
-    max_disk: u64,
-    /// Kernel memory for the rings of all CPUs together
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64MiB")]
-    kernel_buffers: u64,
+    /// Disk space that the journal may take: 500MiB, 2GiB (the default); then the recording ends
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_disk: Option<u64>,
+    /// Kernel memory for the rings of all CPUs together: 64MiB by default
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    kernel_buffers: Option<u64>,
     /// A source to leave out: audit, fanotify, proc_connector, sock_diag, taskstats or perf_stacks; may be given again
     #[arg(long, value_name = "SOURCE", value_parser = optional_source)]
     without: Vec<Feed>,
     /// Record name resolution too: answers of name servers, seen on the network
     #[arg(long)]
     dns: bool,
-    /// How long what a command leaves behind is followed
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
-    linger: Duration,
+    /// Beside another audit daemon add our own rules, which fill its log too
+    #[arg(long)]
+    share_audit: bool,
+    /// How long what a command leaves behind is followed: 10s by default
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    linger: Option<Duration>,
     /// Print the counts at the end as JSON, on stderr
     #[arg(long)]
     json: bool,
     /// The command to record, with its arguments
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
+}
+
+/// Write a unit of systemd that records from the next boot on.
+///
+/// The unit gives the recorder what it needs and nothing more; each start makes a journal of its own.
+/// An existing unit is never written over. Afterwards: systemctl daemon-reload, systemctl enable --now saigen-collector.
+#[derive(Debug, Args)]
+struct InstallArgs {
+    /// The directory below which each start makes its journal
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/saigen")]
+    below: PathBuf,
+    /// The endpoint's key
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// A file of settings for record
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the unit is written
+    #[arg(long, value_name = "FILE", default_value = install::UNIT)]
+    unit: PathBuf,
+    /// Print the unit, and do nothing
+    #[arg(long)]
+    print: bool,
 }
 
 /// Write down the state of the machine: processes, sockets, modules, accounts, autostarts.
@@ -159,6 +201,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         }
     };
     let done = match &cli.command {
+        Command::Install(args) => run_install(args),
         Command::Keygen(args) => run_keygen(args),
         Command::Probe(args) => run_probe(args),
         Command::Record(args) => run_record(args),
@@ -219,25 +262,164 @@ fn run_probe(args: &ProbeArgs) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn run_record(args: &RecordArgs) -> Result<ExitCode, String> {
-    let options = Options {
-        output: args.output.clone(),
+fn run_install(args: &InstallArgs) -> Result<ExitCode, String> {
+    let program =
+        std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let service = Service {
+        program,
+        journals: args.below.clone(),
         key: args.key.clone(),
-        duration: args.duration,
-        max_disk: args.max_disk,
-        kernel_bytes: args.kernel_buffers,
-        without: args.without.clone(),
-        dns: if args.dns { Dns::Seen } else { Dns::Left },
-        linger: args.linger,
-        command: args.command.clone(),
+        config: args.config.clone(),
     };
+    if args.print {
+        let unit = service.unit().map_err(|error| error.to_string())?;
+        print(unit.trim_end())?;
+    } else {
+        service
+            .install(&args.unit)
+            .map_err(|error| error.to_string())?;
+        print(&args.unit.display().to_string())?;
+        say("now: systemctl daemon-reload && systemctl enable --now saigen-collector");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What stands in the file of settings, for the options that were not given.
+#[derive(Debug, Default)]
+struct FromFile {
+    output: Option<PathBuf>,
+    key: Option<PathBuf>,
+    duration: Option<Duration>,
+    max_disk: Option<u64>,
+    kernel_buffers: Option<u64>,
+    linger: Option<Duration>,
+    without: Vec<Feed>,
+    dns: Option<Flag>,
+    share_audit: Option<Flag>,
+}
+
+impl FromFile {
+    fn read(path: &Path) -> Result<FromFile, String> {
+        let mut text = String::new();
+        File::open(path)
+            .and_then(|file| file.take(config::FILE_BYTES_MAX).read_to_string(&mut text))
+            .map_err(|error| format!("{}: cannot read the settings: {error}", path.display()))?;
+        let settings =
+            config::parse(&text).map_err(|error| format!("{}:{error}", path.display()))?;
+        let mut found = FromFile::default();
+        for setting in &settings {
+            found.take(setting).map_err(|what| {
+                let at = setting.at;
+                format!(
+                    "{}:{}:{}: {}: {what}",
+                    path.display(),
+                    at.line,
+                    at.column,
+                    setting.name
+                )
+            })?;
+        }
+        Ok(found)
+    }
+
+    fn take(&mut self, setting: &Setting) -> Result<(), String> {
+        let text = || match &setting.value {
+            Value::Text(text) => Ok(text.as_str()),
+            Value::Flag(_) | Value::List(_) => Err("expected a text in quotes".to_owned()),
+        };
+        let flag = || match setting.value {
+            Value::Flag(flag) => Ok(flag),
+            Value::Text(_) | Value::List(_) => Err("expected true or false".to_owned()),
+        };
+        match setting.name {
+            "output" => self.output = Some(text()?.into()),
+            "key" => self.key = Some(text()?.into()),
+            "for" => self.duration = Some(duration(text()?)?),
+            "max-disk" => self.max_disk = Some(size(text()?)?),
+            "kernel-buffers" => self.kernel_buffers = Some(size(text()?)?),
+            "linger" => self.linger = Some(duration(text()?)?),
+            "dns" => self.dns = Some(flag()?),
+            "share-audit" => self.share_audit = Some(flag()?),
+            "without" => match &setting.value {
+                Value::List(list) => {
+                    for word in list {
+                        self.without.push(optional_source(word)?);
+                    }
+                }
+                Value::Text(_) | Value::Flag(_) => {
+                    return Err("expected a list of texts".to_owned());
+                }
+            },
+            // Each of the names that a file may hold stands above.
+            other => return Err(format!("{other} is not an option of record")),
+        }
+        Ok(())
+    }
+}
+
+/// The options as given, then as the file says, then by default.
+fn options(args: &RecordArgs) -> Result<Options, String> {
+    let file = match &args.config {
+        Some(path) => FromFile::read(path)?,
+        None => FromFile::default(),
+    };
+    let output = match &args.below {
+        Some(below) => record::name_below(below),
+        None => args
+            .output
+            .clone()
+            .or(file.output)
+            .ok_or("record needs a directory for its journal: --output DIR, or --below DIR")?,
+    };
+    Ok(Options {
+        output,
+        key: args.key.clone().or(file.key),
+        duration: args.duration.or(file.duration),
+        max_disk: args
+            .max_disk
+            .or(file.max_disk)
+            .unwrap_or(record::DISK_BYTES),
+        kernel_bytes: args
+            .kernel_buffers
+            .or(file.kernel_buffers)
+            .unwrap_or(record::KERNEL_BYTES),
+        without: if args.without.is_empty() {
+            file.without
+        } else {
+            args.without.clone()
+        },
+        dns: if args.dns || file.dns == Some(Flag::Yes) {
+            Dns::Seen
+        } else {
+            Dns::Left
+        },
+        share: if args.share_audit || file.share_audit == Some(Flag::Yes) {
+            Share::Yes
+        } else {
+            Share::No
+        },
+        linger: args.linger.or(file.linger).unwrap_or(tree::LINGER),
+        command: args.command.clone(),
+    })
+}
+
+fn run_record(args: &RecordArgs) -> Result<ExitCode, String> {
+    let options = options(args)?;
+    if args.dry_run {
+        print(&record::plan(&options))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(below) = &args.below {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(below);
+        made.map_err(|error| format!("{}: cannot make the directory: {error}", below.display()))?;
+    }
     let words = &mut |line: &str| say(&format!("saigen-collector: {line}"));
     let ended = record::record(&options, words).map_err(|error| error.to_string())?;
     let starts = ended.starts;
     // The command owns stdout.
     if args.json {
         let counts = json!({
-            "journal": args.output,
+            "journal": options.output,
             "events": ended.events,
             "lost": ended.lost,
             "starts": {
@@ -252,7 +434,7 @@ fn run_record(args: &RecordArgs) -> Result<ExitCode, String> {
     } else {
         say(&format!(
             "saigen-collector: {}: {} events, {} lost; {} starts, {} with whole arguments (audit {}, perf {}, connector {})",
-            args.output.display(),
+            options.output.display(),
             ended.events,
             ended.lost,
             starts.recorded,
@@ -263,7 +445,7 @@ fn run_record(args: &RecordArgs) -> Result<ExitCode, String> {
         ));
     }
     if let Some(full) = ended.full {
-        return Err(format!("{}: {full}", args.output.display()));
+        return Err(format!("{}: {full}", options.output.display()));
     }
     Ok(ExitCode::from(ended.code.unwrap_or(0)))
 }

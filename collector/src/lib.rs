@@ -7,7 +7,9 @@
 pub mod bounded;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod image_hash;
+pub mod install;
 pub mod isolate;
 pub mod journal;
 pub mod keys;

@@ -167,7 +167,7 @@ fn judge_audit(
         Ok(status) if status.pid != 0 => (
             format!("beside process {}, which owns audit", status.pid),
             PARTS,
-            "stop the audit daemon while recording, or add rules for execve to it".to_owned(),
+            "record --share-audit adds our rules beside its own, which fill its log too; or stop it while recording".to_owned(),
         ),
         Ok(status) if status.enabled == 2 => (
             "beside a configuration that is locked until the next boot".to_owned(),

@@ -8,8 +8,9 @@ use crate::isolate::{self, Isolation, Need, Needs};
 use crate::journal::{Directory, Identity, Limits, Recording, StoreError, WriteError, Writer};
 use crate::keys::{self, KeyError, KeyState};
 use crate::machine::Machine;
-use crate::normalize::{ArgsFrom, Codes, Normalizer, Scope, Settings, ledger};
+use crate::normalize::{ArgsFrom, Codes, Normalizer, Scope, Settings, environment, ledger};
 use crate::snapshot::{self, Unowned};
+use crate::source::audit::Share;
 use crate::source::{Feed, SourceError};
 use crate::tree::{Stage, Tree};
 use drain::{Drain, Pace, Signal, Told};
@@ -28,10 +29,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
+use watch::{Watch, Whole};
 
 pub mod drain;
 pub mod sources;
 mod urgency;
+pub mod watch;
 
 /// How often the counts of starts are sealed into the journal.
 const COMPLETENESS: Duration = Duration::from_secs(60);
@@ -39,8 +42,15 @@ const COMPLETENESS: Duration = Duration::from_secs(60);
 /// How often losses are told and mounts looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
+/// The least time between two tellings of the state for losses: while they go on, it would only add
+/// to the load.
+const STATE_GAP: Duration = Duration::from_secs(60);
+
 /// Kernel memory for perf's rings, unless said otherwise.
 pub const KERNEL_BYTES: u64 = 64 << 20;
+
+/// Bytes that the journal may take, unless said otherwise.
+pub const DISK_BYTES: u64 = 2 << 30;
 
 /// What is to be recorded, and where to.
 #[derive(Debug, Clone)]
@@ -59,10 +69,93 @@ pub struct Options {
     pub without: Vec<Feed>,
     /// Whether name resolution is looked at.
     pub dns: Dns,
+    /// Whether our rules may stand beside another audit daemon's.
+    pub share: Share,
     /// How long what a command leaves behind is followed.
     pub linger: Duration,
     /// The command whose tree is recorded; empty for the whole system.
     pub command: Vec<OsString>,
+}
+
+/// A free name for a recording below a directory: the second of its beginning, so that the names are in
+/// the order of time.
+#[must_use]
+pub fn name_below(below: &Path) -> PathBuf {
+    let mut second = clock::wall_us() / 1_000_000;
+    loop {
+        let path = below.join(format!("journal-{second}"));
+        // Two starts in one second, or a clock that went back.
+        if path.symlink_metadata().is_err() {
+            return path;
+        }
+        second += 1;
+    }
+}
+
+/// What would be recorded, from what, and within which bounds, in words. Nothing is changed.
+#[must_use]
+pub fn plan(options: &Options) -> String {
+    use fmt::Write as _;
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "{name:<18}{value}");
+    };
+    let path = |path: &Path| path.display().to_string();
+    let command: Vec<_> = options
+        .command
+        .iter()
+        .map(|word| word.to_string_lossy())
+        .collect();
+    line(
+        "records",
+        &if command.is_empty() {
+            "the whole system".to_owned()
+        } else {
+            format!("{} and all that it starts", command.join(" "))
+        },
+    );
+    line("journal", &path(&options.output));
+    line(
+        "sealed",
+        &options
+            .key
+            .as_deref()
+            .map_or_else(|| "no: without a key".to_owned(), path),
+    );
+    line(
+        "bounds",
+        &format!(
+            "{} MiB of disk, {} MiB of rings in the kernel",
+            options.max_disk >> 20,
+            options.kernel_bytes >> 20
+        ),
+    );
+    let without: Vec<_> = options
+        .without
+        .iter()
+        .map(|feed| ledger::name(*feed))
+        .collect();
+    if !without.is_empty() {
+        line("left out", &without.join(", "));
+    }
+    if options.dns == Dns::Seen {
+        line("names", "answers of name servers are recorded");
+    }
+    let names: Vec<_> = environment::CHOSEN
+        .iter()
+        .map(|name| String::from_utf8_lossy(name))
+        .collect();
+    line("variables", &names.join(" "));
+    for read in crate::source::fanotify::watched_reads() {
+        line(
+            "reads of",
+            &String::from_utf8_lossy(&read).escape_debug().to_string(),
+        );
+    }
+    text.push('\n');
+    text.push_str(&crate::probe::probe().to_string());
+    text
 }
 
 /// How a recording ended.
@@ -146,7 +239,12 @@ pub fn record(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Ended, Rec
     drain::block_signals();
     let machine = Machine::read(None).map_err(RecordError::Machine)?;
     // Before the directory is made: without privilege nothing is left behind.
-    let sources = sources::open(options.kernel_bytes, &options.without, options.dns)?;
+    let sources = sources::open(
+        options.kernel_bytes,
+        &options.without,
+        options.dns,
+        options.share,
+    )?;
     let scope = if options.command.is_empty() {
         Scope::System
     } else {
@@ -182,11 +280,24 @@ struct Recorder {
     configuration: String,
     levels: Vec<SourceLevel>,
     audit_lost_before: u32,
+    /// Rules in audit that a killed recorder left.
+    audit_left: usize,
+    watch: Watch,
+    /// When the state was last told, and whether a loss since then makes it doubtful.
+    state_told: Instant,
+    state_doubtful: Doubt,
     segment: u32,
     tree: Option<Tree>,
     stop: Stop,
     housekept: Instant,
     counted: Instant,
+}
+
+/// Whether what was told of the state may be wrong by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    No,
+    Yes,
 }
 
 /// Whether the recording goes on.
@@ -267,6 +378,7 @@ impl Recorder {
             host: machine.host.clone().into_bytes(),
             boot: machine.boot,
         };
+        let watch = Watch::new(sources.audit, sources.audit_rules, &options.output);
         let drain = Drain::start(sources.drained.0, pace).map_err(RecordError::Machine)?;
         Ok(Recorder {
             drain,
@@ -279,6 +391,10 @@ impl Recorder {
             configuration,
             levels: sources.levels,
             audit_lost_before: sources.audit_lost_before,
+            audit_left: sources.audit_left,
+            watch,
+            state_told: Instant::now(),
+            state_doubtful: Doubt::No,
             tree,
             stop: Stop::No,
             housekept: Instant::now(),
@@ -319,11 +435,24 @@ impl Recorder {
                 detail: Some(Text(detail.as_bytes())),
             }));
         }
+        if self.audit_left > 0 {
+            let detail = format!(
+                "an earlier recording did not end by itself: {} rules of its own were left in audit, and were removed",
+                self.audit_left
+            );
+            self.own(Kind::RecordSource(RecordSource {
+                name: Some(Text(b"recorder")),
+                state: Some(SourceState::Down),
+                detail: Some(Text(detail.as_bytes())),
+            }));
+        }
         self.tell_state();
     }
 
     /// The state of the machine, or of the tree, as it stands now.
     fn tell_state(&mut self) {
+        self.state_told = Instant::now();
+        self.state_doubtful = Doubt::No;
         let begun = self.tree.as_ref().filter(|tree| !tree.waits());
         let seen_by = begun.map(Tree::pid);
         // A command that was not let go is still a copy of ourselves.
@@ -461,7 +590,10 @@ impl Recorder {
             }
             self.normalizer.follow_accounts();
             let segment = self.writer.as_ref().map_or(self.segment, Writer::segment);
-            if segment != self.segment {
+            self.look_after_ourselves();
+            let after_loss =
+                self.state_doubtful == Doubt::Yes && self.state_told.elapsed() >= STATE_GAP;
+            if segment != self.segment || after_loss {
                 self.segment = segment;
                 self.tell_state();
             }
@@ -473,11 +605,28 @@ impl Recorder {
         }
     }
 
+    /// Tells what was done to our own means.
+    fn look_after_ourselves(&mut self) {
+        for change in self.watch.look(self.normalizer.audit_now()) {
+            let state = match change.whole {
+                Whole::Yes => SourceState::Up,
+                Whole::No => SourceState::Down,
+            };
+            self.own(Kind::RecordSource(RecordSource {
+                name: Some(Text(change.name.as_bytes())),
+                state: Some(state),
+                detail: Some(Text(change.detail.as_bytes())),
+            }));
+        }
+    }
+
     fn tell_losses(&mut self) {
         self.normalizer.settle_losses(self.audit_lost_before);
         let now = clock::now();
         let (writer, failed) = (&mut self.writer, &mut self.failed);
+        let doubtful = &mut self.state_doubtful;
         self.normalizer.ledger.tell_losses(|loss| {
+            *doubtful = Doubt::Yes;
             if let Some(writer) = writer.as_mut().filter(|_| failed.is_none())
                 && let Err(error) = writer.lose(loss.name, loss.count, loss.detail, now)
             {
@@ -616,6 +765,7 @@ fn configuration(options: &Options, levels: &[SourceLevel], isolation: &Isolatio
         "kernel_bytes": options.kernel_bytes,
         "linger_s": options.linger.as_secs(),
         "max_disk_bytes": options.max_disk,
+        "share_audit": options.share == Share::Yes,
         "sealed": options.key.is_some(),
         "sources": levels,
     })

@@ -105,3 +105,81 @@ fn help_goes_to_stdout_and_is_no_failure() {
         assert!(!output.stdout.is_empty() && output.stderr.is_empty());
     }
 }
+
+#[test]
+fn settings_come_from_a_file_and_its_errors_have_their_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("c.toml");
+    fs::write(
+        &config,
+        "output = \"j\"\nmax-disk = \"7MiB\"\nwithout = [\"audit\"]\n",
+    )
+    .unwrap();
+    let plan = collector(&["record", "--config", "c.toml", "--dry-run"], dir.path());
+    assert_eq!(plan.status.code(), Some(0), "{}", stderr(&plan));
+    let said = String::from_utf8_lossy(&plan.stdout).into_owned();
+    assert!(
+        said.contains("7 MiB of disk") && said.contains("left out          audit"),
+        "{said}"
+    );
+    assert!(said.contains("LD_PRELOAD"), "{said}");
+    assert!(!dir.path().join("j").exists(), "nothing is made");
+    let plan = collector(
+        &[
+            "record",
+            "--config",
+            "c.toml",
+            "--max-disk",
+            "9MiB",
+            "--dry-run",
+        ],
+        dir.path(),
+    );
+    assert!(String::from_utf8_lossy(&plan.stdout).contains("9 MiB of disk"));
+    for (text, says) in [
+        (
+            "maxdisk = \"1\"",
+            "c.toml:1:1: unknown name \"maxdisk\"; did you mean max-disk?",
+        ),
+        ("\nfor = \"1w\"", "c.toml:2:7: for: unknown unit \"w\""),
+        ("dns = \"yes\"", "c.toml:1:7: dns: expected true or false"),
+        (
+            "without = [\"perf\"]",
+            "c.toml:1:11: without: expected audit",
+        ),
+    ] {
+        fs::write(&config, text).unwrap();
+        refused(
+            &collector(
+                &["record", "-o", "j", "--config", "c.toml", "--dry-run"],
+                dir.path(),
+            ),
+            says,
+        );
+    }
+    refused(&collector(&["record"], dir.path()), "--output DIR");
+}
+
+#[test]
+fn a_unit_is_shown_and_never_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let shown = collector(
+        &["install", "--print", "--key", "/etc/k/endpoint.key"],
+        dir.path(),
+    );
+    assert_eq!(shown.status.code(), Some(0), "{}", stderr(&shown));
+    let unit = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(
+        unit.contains(" record --below /var/lib/saigen --key /etc/k/endpoint.key"),
+        "{unit}"
+    );
+    assert!(unit.contains("CapabilityBoundingSet="));
+    let place = dir.path().join("x.service");
+    let arguments = ["install", "--unit", place.to_str().unwrap()];
+    assert_eq!(collector(&arguments, dir.path()).status.code(), Some(0));
+    refused(&collector(&arguments, dir.path()), "exists already");
+    refused(
+        &collector(&["install", "--print", "--below", "here"], dir.path()),
+        "absolute path",
+    );
+}

@@ -251,6 +251,16 @@ fn what_a_killed_recorder_left_in_audit_is_put_back_by_the_next() {
             .status()
             .expect("the collector runs");
         assert!(next.success());
+        let told = events(&dir.path().join("next"));
+        assert!(
+            of_kind(&told, "record.source").iter().any(|source| {
+                source["name"] == "recorder"
+                    && source["detail"]
+                        .as_str()
+                        .is_some_and(|detail| detail.contains("did not end by itself"))
+            }),
+            "the next one says so"
+        );
         assert_eq!(audit::leftover_rules().expect("audit answers"), 0);
         let after = Audit::status().expect("audit answers");
         assert_eq!(

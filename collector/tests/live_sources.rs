@@ -6,7 +6,7 @@ mod live;
 use live::live;
 use saigen_collector::source::audit::assemble::{ArgsState, Assembler, AuditEvent, What};
 use saigen_collector::source::audit::rules::Call;
-use saigen_collector::source::audit::{self, Audit, Role};
+use saigen_collector::source::audit::{self, Audit, Role, Share};
 use saigen_collector::source::perf::record::{Record, RecordKind, records};
 use saigen_collector::source::perf::{Perf, PerfOptions, Stack};
 use saigen_collector::source::proc_connector::{Note, NoteKind, ProcConnector};
@@ -88,7 +88,7 @@ fn perf_sees_forks_starts_and_mappings_in_order() {
 fn audit_gives_whole_arguments_and_is_left_as_it_was_found() {
     live("audit", || {
         let before = Audit::status().expect("audit answers");
-        let mut source = Audit::open().expect("audit opens");
+        let mut source = Audit::open(Share::No).expect("audit opens");
         assert_eq!(source.role, Role::Owner);
         assert!(
             source.rule_count() > 10,

@@ -3,7 +3,7 @@
 //! passwords and tokens.
 
 /// The variables, by name.
-const CHOSEN: &[&[u8]] = &[
+pub const CHOSEN: &[&[u8]] = &[
     b"BASH_ENV",
     b"DOTNET_STARTUP_HOOKS",
     b"ENV",

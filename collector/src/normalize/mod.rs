@@ -10,8 +10,8 @@ use crate::image_hash::ImageHashes;
 use crate::process_table::{Namespaces, Place, ProcessTable};
 use crate::procfs;
 use crate::snapshot::{Root, accounts};
-use crate::source::audit::Role;
 use crate::source::audit::assemble::Assembler;
+use crate::source::audit::{AuditNow, Role};
 use crate::source::fanotify::{Files, Refusal};
 use crate::source::perf::record::RecordKind;
 use crate::source::perf::{Clock, Tracepoints};
@@ -36,7 +36,7 @@ use std::time::SystemTime;
 mod audit;
 mod emit;
 mod emit_start;
-mod environment;
+pub mod environment;
 pub mod fact;
 mod files;
 mod flows;
@@ -455,6 +455,15 @@ impl Normalizer {
     #[must_use]
     pub fn table(&self) -> &ProcessTable {
         &self.table
+    }
+
+    /// What is known of audit by its own answers.
+    #[must_use]
+    pub fn audit_now(&self) -> AuditNow {
+        AuditNow {
+            status: self.assembler.status,
+            rules: self.assembler.rules,
+        }
     }
 
     /// Brings what audit counts by itself into the ledger. `before` is what the kernel had lost when

@@ -2,7 +2,7 @@
 
 use crate::namespace;
 use crate::normalize::ArgsFrom;
-use crate::source::audit::{Audit, AuditError, Role};
+use crate::source::audit::{Audit, AuditError, Role, Share};
 use crate::source::fanotify::{self, Executions, Files};
 use crate::source::perf::{Clock, Perf, PerfOptions, Stack, Tracepoints};
 use crate::source::proc_connector::ProcConnector;
@@ -23,6 +23,10 @@ pub struct Sources {
     pub args_from: ArgsFrom,
     /// How we take part in audit.
     pub audit: Option<Role>,
+    /// Rules of ours that stand in audit.
+    pub audit_rules: usize,
+    /// Rules that a recorder of ours left there when it was killed.
+    pub audit_left: usize,
     /// Messages that audit had lost before us.
     pub audit_lost_before: u32,
     /// The clock of perf's records.
@@ -58,7 +62,12 @@ pub enum Dns {
 ///
 /// # Errors
 /// perf cannot be had.
-pub fn open(kernel_bytes: u64, without: &[Feed], dns: Dns) -> Result<Sources, SourceError> {
+pub fn open(
+    kernel_bytes: u64,
+    without: &[Feed],
+    dns: Dns,
+    share: Share,
+) -> Result<Sources, SourceError> {
     let left_out = |feed: Feed| {
         let reason = io::Error::other("left out as asked");
         without
@@ -67,9 +76,11 @@ pub fn open(kernel_bytes: u64, without: &[Feed], dns: Dns) -> Result<Sources, So
     };
     let audit = match left_out(Feed::Audit) {
         Some(error) => Err(AuditError::Failed(error)),
-        None => Audit::open(),
+        None => Audit::open(share),
     };
-    let owner = audit.as_ref().is_ok_and(|audit| audit.role == Role::Owner);
+    let owner = audit
+        .as_ref()
+        .is_ok_and(|audit| audit.role != Role::Listener);
     let stack = if without.contains(&Feed::Stacks) {
         Stack::Left
     } else if owner {
@@ -120,10 +131,10 @@ pub fn open(kernel_bytes: u64, without: &[Feed], dns: Dns) -> Result<Sources, So
             .chain(perf.stacks)
             .map(|ring| Box::new(ring) as Box<dyn Source>),
     );
-    let (role, lost) = match &audit {
-        Ok(audit) => (Some(audit.role), audit.before.lost),
-        Err(_) => (None, 0),
-    };
+    let role = audit.as_ref().ok().map(|audit| audit.role);
+    let (lost, rules, left) = audit.as_ref().map_or((0, 0, 0), |audit| {
+        (audit.before.lost, audit.rule_count(), audit.left)
+    });
     drained.extend(audit.ok().map(|audit| Box::new(audit) as Box<dyn Source>));
     drained.extend(
         connector
@@ -168,6 +179,8 @@ pub fn open(kernel_bytes: u64, without: &[Feed], dns: Dns) -> Result<Sources, So
         files,
         args_from,
         audit: role,
+        audit_rules: rules,
+        audit_left: left,
         audit_lost_before: lost,
         perf_clock,
         tracepoints,
@@ -273,9 +286,17 @@ fn perf_level(perf: &Perf, stack: Stack) -> SourceLevel {
 fn audit_level(audit: &Result<Audit, AuditError>) -> SourceLevel {
     let gives = "whole arguments, working directories, login ids, changes of ids, reaches into processes and the kernel";
     match audit {
-        Ok(audit) if audit.role == Role::Owner => SourceLevel {
+        Ok(audit) if audit.role != Role::Listener => SourceLevel {
             source: "audit".to_owned(),
-            level: format!("own, {} rules", audit.rule_count()),
+            level: if audit.role == Role::Owner {
+                format!("own, {} rules", audit.rule_count())
+            } else {
+                format!(
+                    "shared with process {}, {} rules",
+                    audit.before.pid,
+                    audit.rule_count()
+                )
+            },
             gives: gives.to_owned(),
             missed: if audit.refused == 0 {
                 String::new()

@@ -31,6 +31,9 @@ const ANSWER_WAIT: Duration = Duration::from_secs(2);
 /// How often the kernel's count of lost messages is asked for.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether our rules still stand.
+const RULES_EVERY: Duration = Duration::from_secs(5);
+
 const GET: u16 = 1000;
 const SET: u16 = 1001;
 const ADD_RULE: u16 = 1011;
@@ -70,13 +73,34 @@ pub struct Status {
     pub backlog_wait: u32,
 }
 
+/// What is known of audit by its latest answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AuditNow {
+    /// What audit is set to.
+    pub status: Option<Status>,
+    /// How many rules of ours stand.
+    pub rules: Option<usize>,
+}
+
 /// How we take part in audit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The unicast socket and the rules are ours.
     Owner,
+    /// We read beside the owner, and rules of ours stand beside its own, as was asked for.
+    Sharer,
     /// We read beside the owner, or beside a locked configuration; no rule is ours.
     Listener,
+}
+
+/// Whether rules of ours may stand beside another audit daemon's: they fill its log too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Share {
+    /// They may, as was asked for.
+    Yes,
+    /// They may not.
+    #[default]
+    No,
 }
 
 /// Why audit cannot be had.
@@ -128,8 +152,11 @@ pub struct Audit {
     rules: Vec<Vec<u8>>,
     /// Rules that this kernel refused.
     pub refused: usize,
-    /// When the status was last asked for.
+    /// Rules that an earlier recorder of ours left, and that were removed.
+    pub left: usize,
+    /// When the status was last asked for, and when our rules were.
     asked: Instant,
+    listed: Instant,
 }
 
 impl Audit {
@@ -145,7 +172,7 @@ impl Audit {
     ///
     /// # Errors
     /// Neither can be had. What was changed on the way is put back.
-    pub fn open() -> Result<Audit, AuditError> {
+    pub fn open(share: Share) -> Result<Audit, AuditError> {
         let socket = Netlink::open(AUDIT, 0, RECEIVE_BYTES)?;
         let now = ask_status(&socket)?;
         if now.enabled == LOCKED
@@ -156,34 +183,50 @@ impl Audit {
                         .get()
                         .unsigned_abs())
         {
+            let may_share = share == Share::Yes && now.enabled != LOCKED;
+            let left = if may_share {
+                remove_leftovers(&socket)?.0
+            } else {
+                0
+            };
             drop(socket);
-            let socket = Netlink::open(AUDIT, READLOG, RECEIVE_BYTES)?;
-            return Ok(Audit {
-                socket,
-                role: Role::Listener,
-                before: now,
-                rules: Vec::new(),
-                refused: 0,
-                asked: Instant::now(),
-            });
+            let mut audit = Audit::at(Netlink::open(AUDIT, READLOG, RECEIVE_BYTES)?, now);
+            audit.left = left;
+            if may_share {
+                audit.role = Role::Sharer;
+                if let Err(error) = audit.add_rules() {
+                    audit.put_back();
+                    return Err(error);
+                }
+            }
+            return Ok(audit);
         }
-        let before = remove_leftovers(&socket)?.map_or(now, |left| Status {
+        let (left, before) = remove_leftovers(&socket)?;
+        let before = before.map_or(now, |before| Status {
             lost: now.lost,
-            ..left
+            ..before
         });
-        let mut audit = Audit {
-            socket,
-            role: Role::Owner,
-            before,
-            rules: Vec::new(),
-            refused: 0,
-            asked: Instant::now(),
-        };
+        let mut audit = Audit::at(socket, before);
+        audit.left = left;
+        audit.role = Role::Owner;
         if let Err(error) = audit.take_over() {
             audit.put_back();
             return Err(error);
         }
         Ok(audit)
+    }
+
+    fn at(socket: Netlink, before: Status) -> Audit {
+        Audit {
+            socket,
+            role: Role::Listener,
+            before,
+            rules: Vec::new(),
+            refused: 0,
+            left: 0,
+            asked: Instant::now(),
+            listed: Instant::now(),
+        }
     }
 
     fn take_over(&mut self) -> Result<(), AuditError> {
@@ -230,6 +273,10 @@ impl Audit {
                 ..Status::default()
             },
         )?;
+        self.add_rules()
+    }
+
+    fn add_rules(&mut self) -> Result<(), AuditError> {
         for rule in rules::all(&memory(&self.before)) {
             let bytes = rule.encode();
             match ask(&self.socket, ADD_RULE, &bytes, |_, _| {}) {
@@ -255,6 +302,11 @@ impl Audit {
         }
         for rule in std::mem::take(&mut self.rules) {
             let _ = ask(&self.socket, DEL_RULE, &rule, |_, _| {});
+        }
+        if self.role == Role::Sharer {
+            // The rest was never ours.
+            self.role = Role::Listener;
+            return;
         }
         let before = self.before;
         for mask in [
@@ -291,11 +343,15 @@ impl Source for Audit {
         self.socket.fd()
     }
 
-    /// Now and then the status is asked for: its count of lost messages comes among the records.
+    /// Now and then the status is asked for, and our rules: the answers come among the records.
     fn drain(&mut self, batch: &mut Batch) -> Result<Drained, SourceError> {
         if self.asked.elapsed() >= STATUS_EVERY {
             self.asked = Instant::now();
             self.socket.send(GET, netlink::REQUEST, 0, &[])?;
+        }
+        if !self.rules.is_empty() && self.listed.elapsed() >= RULES_EVERY {
+            self.listed = Instant::now();
+            self.socket.send(LIST_RULES, netlink::REQUEST, 0, &[])?;
         }
         self.socket.drain(batch)
     }
@@ -327,8 +383,8 @@ fn remembered(memory: &[u8]) -> Option<Status> {
     })
 }
 
-/// Removes rules of ours that a crash left, and gives what audit was set to before them.
-fn remove_leftovers(socket: &Netlink) -> Result<Option<Status>, AuditError> {
+/// Removes rules of ours that a crash left: how many, and what audit was set to before them.
+fn remove_leftovers(socket: &Netlink) -> Result<(usize, Option<Status>), AuditError> {
     let mut left = Vec::new();
     ask(socket, LIST_RULES, &[], |kind, payload| {
         if kind == LIST_RULES && rules::our_key(payload).is_some() {
@@ -338,10 +394,10 @@ fn remove_leftovers(socket: &Netlink) -> Result<Option<Status>, AuditError> {
     let before = left
         .iter()
         .find_map(|rule| remembered(rules::our_key(rule)?));
-    for rule in left {
-        ask(socket, DEL_RULE, &rule, |_, _| {})?;
+    for rule in &left {
+        ask(socket, DEL_RULE, rule, |_, _| {})?;
     }
-    Ok(before)
+    Ok((left.len(), before))
 }
 
 /// How many rules of ours stand in the kernel, which is a leftover when we do not run.

@@ -165,6 +165,12 @@ pub struct Assembler {
     pub unread: u64,
     /// The kernel's count of lost messages, when it was last told.
     pub kernel_lost: Option<u32>,
+    /// What audit was set to, when it was last told.
+    pub status: Option<super::Status>,
+    /// How many rules of ours stood, when they were last listed.
+    pub rules: Option<usize>,
+    /// Rules of ours in the list that is being read.
+    listing: usize,
 }
 
 #[derive(Debug, Default)]
@@ -190,9 +196,16 @@ impl Assembler {
     pub fn push(&mut self, datagram: &[u8], drained_us: u64) -> Option<AuditEvent> {
         let (kind, payload) = netlink::message(datagram)?;
         if kind == kind::STATUS {
-            self.kernel_lost = super::Status::parse(payload)
-                .map(|status| status.lost)
-                .or(self.kernel_lost);
+            self.status = super::Status::parse(payload).or(self.status);
+            self.kernel_lost = self.status.map(|status| status.lost);
+            return None;
+        }
+        if kind == super::LIST_RULES {
+            self.listing += usize::from(super::rules::our_key(payload).is_some());
+            return None;
+        }
+        if kind == netlink::DONE {
+            self.rules = Some(std::mem::take(&mut self.listing));
             return None;
         }
         if kind < kind::LOGIN {

@@ -156,6 +156,20 @@ pub fn open(options: &Options) -> Result<(Queue, Files), SourceError> {
     Ok((queue, files))
 }
 
+/// The files and directories of which reads are told, as far as they exist here now.
+#[must_use]
+pub fn watched_reads() -> Vec<Vec<u8>> {
+    let passwd = std::fs::read("/etc/passwd").unwrap_or_default();
+    let watched = Watched::for_accounts(&passwd);
+    let mut paths: Vec<Vec<u8>> = watched
+        .files()
+        .chain(watched.directories())
+        .map(CString::into_bytes)
+        .collect();
+    paths.sort();
+    paths
+}
+
 /// What is watched, and the names of what is reported.
 #[derive(Debug)]
 pub struct Files {

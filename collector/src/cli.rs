@@ -18,7 +18,7 @@ use crate::record::sources::Dns;
 use crate::record::{self, Options};
 use crate::source::Feed;
 use crate::source::audit::Share;
-use crate::{keys, probe, snapshot, tree};
+use crate::{acquire, keys, probe, snapshot, tree};
 
 /// The exit code of what was not done.
 const NOT_DONE: u8 = 2;
@@ -73,6 +73,10 @@ enum Command {
     Record(RecordArgs),
     /// Write down the state of the machine: processes, sockets, modules, accounts, autostarts
     Snapshot(SnapshotArgs),
+    /// Print how far a recording has come, to be kept elsewhere
+    Anchor(AnchorArgs),
+    /// Copy the closed segments of a recording to a stick, with hashes and anchor
+    SealOff(SealOffArgs),
 }
 
 /// Make the keys of an enrolment.
@@ -109,7 +113,7 @@ struct ProbeArgs {
 /// are recorded: all that it forks, however they detach themselves.
 #[derive(Debug, Args)]
 struct RecordArgs {
-    /// The directory of the journal; must be new or empty
+    /// The directory of the journal; new, empty, or with a recording that a crash broke off
     #[arg(short, long, value_name = "DIR", conflicts_with = "below")]
     output: Option<PathBuf>,
     /// A directory below which this recording makes one of its own, named by the second of its beginning
@@ -127,7 +131,7 @@ struct RecordArgs {
     /// How long: 90s, 15m, 1h, 2d
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
-    /// Disk space that the journal may take: 500MiB, 2GiB (the default); then the recording ends
+    /// Disk space that the journal may take: 500MiB, 2GiB (the default); then the oldest segments are removed, and it says so
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_disk: Option<u64>,
     /// Kernel memory for the rings of all CPUs together: 64MiB by default
@@ -190,6 +194,35 @@ struct SnapshotArgs {
     json: bool,
 }
 
+/// Print how far a recording has come, to be kept elsewhere.
+///
+/// One line: the position of the last whole frame, and the chain after it. Print it, sign it, send it
+/// away: `saigen verify --anchor FILE` then finds a tail that was cut off, and an older copy that is
+/// shown as new. It works while the recording goes on.
+#[derive(Debug, Args)]
+struct AnchorArgs {
+    /// The directory of the journal
+    #[arg(value_name = "DIR")]
+    journal: PathBuf,
+}
+
+/// Copy the closed segments of a recording to a stick, with hashes and anchor.
+///
+/// A recorder that is writing signs and closes its segment first, and goes on. The copy stands in
+/// STICK/journal, SHA256SUMS and anchor.json beside it. Everything is read back. Write the anchor down.
+#[derive(Debug, Args)]
+struct SealOffArgs {
+    /// The directory of the journal
+    #[arg(value_name = "DIR")]
+    journal: PathBuf,
+    /// Where the copy goes; must not hold one
+    #[arg(short, long, value_name = "STICK")]
+    output: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// Does what the arguments ask for, and says how it went.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
@@ -206,6 +239,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Probe(args) => run_probe(args),
         Command::Record(args) => run_record(args),
         Command::Snapshot(args) => run_snapshot(args),
+        Command::Anchor(args) => run_anchor(args),
+        Command::SealOff(args) => run_seal_off(args),
     };
     done.unwrap_or_else(|message| {
         say(&format!("saigen-collector: {message}"));
@@ -518,6 +553,40 @@ fn run_snapshot(args: &SnapshotArgs) -> Result<ExitCode, String> {
         format!("{}: {} events", args.output.display(), taken.events)
     };
     print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_anchor(args: &AnchorArgs) -> Result<ExitCode, String> {
+    let anchor = acquire::anchor(&args.journal).map_err(|error| error.to_string())?;
+    print(&anchor.write())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_seal_off(args: &SealOffArgs) -> Result<ExitCode, String> {
+    let taken =
+        acquire::seal_off(&args.journal, &args.output).map_err(|error| error.to_string())?;
+    if args.json {
+        let files: Vec<_> = taken
+            .files
+            .iter()
+            .map(|file| json!({ "path": file.name, "bytes": file.bytes, "sha256": file.sha256 }))
+            .collect();
+        let all = json!({
+            "anchor": serde_json::from_str::<serde_json::Value>(&taken.anchor.write()).ok(),
+            "files": files,
+            "running": taken.running,
+        });
+        print(&all.to_string())?;
+    } else {
+        for file in &taken.files {
+            print(&format!("{}  {}", file.sha256, file.name))?;
+        }
+        print(&taken.anchor.write())?;
+    }
+    say("write down the anchor: frame and chain say how far this copy goes");
+    if taken.running {
+        say("the recording goes on; what follows is not in this copy");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

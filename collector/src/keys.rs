@@ -245,6 +245,12 @@ impl KeyState {
         self.enrolment
     }
 
+    /// How many positions the key on disk is ahead of what was written.
+    #[must_use]
+    pub fn ahead(&self) -> u64 {
+        self.ahead
+    }
+
     /// The key that signs the checkpoints of the open segment.
     #[must_use]
     pub fn checkpoint(&self) -> &CheckpointKey {

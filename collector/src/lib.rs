@@ -4,6 +4,7 @@
 //! `source` talks to the kernel and gives raw records; `journal` writes. The program in
 //! `main.rs` turns arguments into a call and a result into an exit code.
 
+pub mod acquire;
 pub mod bounded;
 pub mod cli;
 pub mod clock;

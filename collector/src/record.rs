@@ -321,15 +321,34 @@ impl Recorder {
         } else {
             Scope::System
         };
-        let identity = match &options.key {
-            Some(path) => {
-                let (state, key) = KeyState::open(path).map_err(RecordError::Key)?;
-                Identity::Sealed(state, key)
-            }
-            None => Identity::Unsealed(keys::unsealed_enrolment().map_err(RecordError::Machine)?),
+        let key = match &options.key {
+            Some(path) => Some(KeyState::open(path).map_err(RecordError::Key)?),
+            None => None,
         };
-        let store =
-            Directory::create(&options.output, &identity.label()).map_err(RecordError::Store)?;
+        let broken_off = Directory::go_on(&options.output).map_err(RecordError::Store)?;
+        let (store, identity, tail) = match (broken_off, key) {
+            (Some((store, tail)), key) => {
+                let identity =
+                    Identity::after(&tail, &options.output, key).map_err(RecordError::Store)?;
+                say(&format!(
+                    "{}: goes on with the recording that was broken off after frame {}",
+                    options.output.display(),
+                    tail.position
+                ));
+                (store, identity, Some(tail))
+            }
+            (None, key) => {
+                let identity = match key {
+                    Some((state, key)) => Identity::Sealed(state, key),
+                    None => Identity::Unsealed(
+                        keys::unsealed_enrolment().map_err(RecordError::Machine)?,
+                    ),
+                };
+                let store = Directory::create(&options.output, &identity.label())
+                    .map_err(RecordError::Store)?;
+                (store, identity, None)
+            }
+        };
         // Everything is open. What is read from here on was written by others.
         let isolation = isolate::isolate(&needs(options, scope, &sources));
         for part in &isolation.missing {
@@ -344,12 +363,12 @@ impl Recorder {
             scope: scope_word(scope).to_owned(),
             sources: sources.levels.clone(),
         };
-        let limits = Limits {
-            journal_bytes_max: options.max_disk,
-            ..Limits::default()
+        let (limits, now) = (Limits::of(options.max_disk), clock::now());
+        let writer = match &tail {
+            Some(tail) => Writer::go_on(store, identity, recording, limits, tail, now),
+            None => Writer::create(store, identity, recording, limits, now),
         };
-        let writer = Writer::create(store, identity, recording, limits, clock::now())
-            .map_err(RecordError::Write)?;
+        let writer = writer.map_err(RecordError::Write)?;
         for level in sources
             .levels
             .iter()
@@ -638,6 +657,13 @@ impl Recorder {
     fn signal(&mut self, signal: Signal) {
         match (signal, &mut self.tree) {
             (Signal::Child, _) => {}
+            (Signal::SealOff, _) => {
+                if let Some(writer) = self.writer.as_mut().filter(|_| self.failed.is_none())
+                    && let Err(error) = writer.seal_off(clock::now())
+                {
+                    self.failed = Some(error);
+                }
+            }
             // The terminal sends it to the command too: its end is ours. A second time we do not wait.
             (Signal::Interrupt, Some(tree)) => tree.hurry(),
             (Signal::Terminate | Signal::Hangup, Some(tree)) => {

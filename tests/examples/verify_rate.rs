@@ -46,7 +46,7 @@ fn main() -> Result<(), Failure> {
     let journal = found.journals.first().ok_or("the journal is not found")?;
     let asked = Asked {
         key: Some(&key),
-        acquired_us: None,
+        ..Asked::default()
     };
     let before = cpu_s()?;
     let verified = verify(journal, asked, &mut |_| {});

@@ -2,6 +2,7 @@
 """A second reader of Saigen's journal, written from docs/JOURNAL.md alone, without a line of the first.
 
     read_journal.py JOURNAL_DIR [--key auditor.key | --public enrolment.pub] [--events]
+    read_journal.py --proof record.proof --public enrolment.pub
 
 Checks checksums, chain, positions, tags (--key) or signatures (--public), and the root over every frame's
 events; prints one JSON line of counts, or the events (--events). Needs: zstandard, blake3, cryptography.
@@ -192,13 +193,55 @@ def verify_key(public, message, signature):
     Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
 
 
+def up(leaf, index, count, path):
+    """The root that a leaf and the nodes beside its way lead to (RFC 6962)."""
+    path = list(path)
+    while count > 1:
+        if not (index % 2 == 0 and index + 1 == count):
+            pair = (leaf, path.pop(0)) if index % 2 == 0 else (path.pop(0), leaf)
+            leaf = blake3(b"\x01" + pair[0] + pair[1]).digest()
+        index, count = index // 2, (count + 1) // 2
+    assert not path, "the path is longer than the way"
+    return leaf
+
+
+def check_proof(data, enrolment, public):
+    c = Cursor(data)
+    number = lambda form: struct.unpack(form, c.bytes(struct.calcsize(form)))[0]
+    nodes = lambda: [c.bytes(32) for _ in range(number("<H"))]
+    assert c.bytes(16) == b"saigen proof v0\0" and c.bytes(16) == enrolment, "not a proof of this enrolment"
+    index, salt = number("<I"), c.bytes(16)
+    row, frame_path, header, payload = c.bytes(number("<I")), nodes(), c.bytes(172), c.bytes(32)
+    segment_path, check_header, check = nodes(), c.bytes(116), c.bytes(144)
+    fields, checked = HEADER.unpack_from(header), HEADER.unpack_from(check_header)
+    leaf = blake3(b"\x00" + salt + struct.pack("<I", index) + row).digest()
+    assert index < fields[8] and up(leaf, index, fields[8], frame_path) == header[140:172], "root of the frame"
+    segment, of_key, first = struct.unpack_from("<IIQ", check)
+    leaf = blake3(b"\x00" + domain("frame", header, payload)).digest()
+    assert up(leaf, fields[6] - first, checked[6] - first, segment_path) == check[16:48], "root of the segment"
+    steps = number("<I")
+    for generation in range(1, steps + 1):
+        new = c.bytes(32)
+        verify_key(public, b"saigen succes v0" + enrolment + struct.pack("<I", generation) + new, c.bytes(64))
+        public = new
+    assert c.at == len(data) and of_key == steps and checked[4] == 9, "end of the proof"
+    verify_key(public, b"saigen check v0\0" + enrolment + check_header + check[:80], check[80:])
+    return {"position": fields[6], "index": index, "row": len(row), "signed_at": checked[6], "holds": True}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("journal", type=pathlib.Path)
+    parser.add_argument("journal", type=pathlib.Path, nargs="?")
+    parser.add_argument("--proof", type=pathlib.Path)
     parser.add_argument("--key", type=pathlib.Path)
     parser.add_argument("--public", type=pathlib.Path)
     parser.add_argument("--events", action="store_true")
     args = parser.parse_args()
+    if args.proof:
+        held = json.loads(args.public.read_text())
+        print(json.dumps(check_proof(
+            args.proof.read_bytes(), bytes.fromhex(held["enrolment"]), bytes.fromhex(held["public_key"]))))
+        return
     kinds, counts = load_kinds(), {"frames": 0, "events": 0, "tags": 0, "signatures": 0, "closed": False}
     key = position = chain = seq = recording = None
     public = bytes.fromhex(json.loads(args.public.read_text())["public_key"]) if args.public else None

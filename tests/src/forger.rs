@@ -117,6 +117,15 @@ pub fn u64_at(frame: &[u8], offset: usize) -> u64 {
     u64::from_le_bytes(bytes.expect("eight bytes are eight bytes"))
 }
 
+/// Whether a header of a length that the format knows begins here, and is whole.
+#[must_use]
+pub fn is_framed(bytes: &[u8]) -> bool {
+    let content = bytes.get(CONTENT..CONTENT + 4);
+    let known = [[128, 0, 0, 0], [184, 0, 0, 0]];
+    let known = content.is_some_and(|content| known.iter().any(|known| known == content));
+    known && bytes.len() >= header_len(bytes)
+}
+
 /// Makes a frame's checksum good again, as anyone can.
 pub fn mend(frame: &mut [u8]) {
     let header = header_len(frame);

@@ -35,10 +35,22 @@ impl Inputs {
     /// # Errors
     /// Where the key cannot be read, or no input holds a journal.
     pub fn open(&self, acquired_us: Option<i64>, screen: &mut Screen) -> Result<Opened, Failure> {
+        let asked = Asked {
+            acquired_us,
+            ..Asked::default()
+        };
+        self.open_asked(asked, screen)
+    }
+
+    /// The same for what an examiner asks beside the key.
+    ///
+    /// # Errors
+    /// As [`Inputs::open`].
+    pub fn open_asked(&self, asked: Asked<'_>, screen: &mut Screen) -> Result<Opened, Failure> {
         let key = self.key.as_deref().map(Key::read).transpose()?;
         let asked = Asked {
             key: key.as_ref(),
-            acquired_us,
+            ..asked
         };
         let found = open(&self.inputs);
         let mut done = Done::Clean;

@@ -3,6 +3,7 @@
 //! One file a command. A new one is a file with a struct of arguments and a `run`, and one line in
 //! each of the two lists below.
 
+mod check_proof;
 mod completions;
 mod detecting;
 mod events;
@@ -12,6 +13,8 @@ mod info;
 mod inputs;
 mod investigate;
 mod man;
+mod page;
+mod prove;
 mod query;
 mod replay;
 mod rules;
@@ -68,6 +71,8 @@ enum Command {
     Hunt(hunt::Hunt),
     Rules(rules::Rules),
     Show(show::Show),
+    Prove(prove::Prove),
+    CheckProof(check_proof::CheckProof),
     Query(query::Query),
     Score(score::Score),
     Completions(completions::Completions),
@@ -86,6 +91,8 @@ impl Command {
             Self::Hunt(command) => command.run(screen),
             Self::Rules(command) => command.run(screen),
             Self::Show(command) => command.run(screen),
+            Self::Prove(command) => command.run(screen),
+            Self::CheckProof(command) => command.run(screen),
             Self::Query(command) => command.run(screen),
             Self::Score(command) => command.run(screen),
             Self::Completions(command) => command.run(screen),

@@ -113,7 +113,7 @@ impl Show {
         journal.source = self.reference.source();
         let asked = Asked {
             key: key.as_ref(),
-            acquired_us: None,
+            ..Asked::default()
         };
         let verified = evidence::verify(&journal, asked, &mut |_| {});
         let record = Records::new(&journal, &verified).get(self.reference);

@@ -8,13 +8,14 @@ mod restart;
 mod seals;
 mod totals;
 
-use saigen_schemas::journal::FrameKind;
 use saigen_schemas::journal::checkpoint::Succession;
 use saigen_schemas::journal::seal::{
     ChainValue, EnrolmentId, EnrolmentSecret, Follower, STEPS_MAX, chain_start,
 };
+use saigen_schemas::journal::{Anchor, FrameKind};
 use saigen_schemas::report::{Cause, FindingKind, Verdict};
 
+use crate::evidence::anchor::{Anchors, Held, Outcome};
 use crate::evidence::clocks::Clocks;
 use crate::evidence::scan::{Content, Damage, FrameFacts};
 use crate::evidence::signatures::{Root, Signatures};
@@ -33,6 +34,8 @@ pub(super) struct Expected<'a> {
     pub(super) root: Root<'a>,
     /// How many positions a crash may skip, as the examiner's key says.
     pub(super) ahead: u64,
+    /// The anchors that the examiner holds.
+    pub(super) anchors: &'a [Held],
 }
 
 impl<'a> Expected<'a> {
@@ -66,6 +69,7 @@ pub(super) struct Trail<'a> {
     damage: Option<Damage>,
     restart: Restart,
     clocks: Clocks,
+    anchors: Anchors<'a>,
     end: End,
     pub(super) found: Totals,
 }
@@ -108,6 +112,7 @@ impl<'a> Trail<'a> {
             damage: None,
             restart: Restart::default(),
             clocks: Clocks::default(),
+            anchors: Anchors::new(expected.anchors, expected.enrolment),
             end: End::Open,
             found: Totals::default(),
         }
@@ -116,6 +121,24 @@ impl<'a> Trail<'a> {
     /// Takes up what a list of removed segments says of the keys of those that are gone.
     pub(super) fn foretold(&mut self, successions: &[Succession]) {
         self.signatures.foretold(successions);
+    }
+
+    /// What the examiner's anchors say of it.
+    pub(super) fn anchored(&self) -> Vec<Outcome> {
+        let last = self.found.positions.map(|(_, last)| last);
+        self.anchors.outcomes(self.recording, last)
+    }
+
+    /// The anchor at the last frame.
+    pub(super) fn anchor(&self) -> Option<Anchor> {
+        Some(Anchor {
+            enrolment: self.expected.enrolment?,
+            recording: self.recording?,
+            host: self.found.recorded.hosts.last()?.clone(),
+            position: self.next?.position.checked_sub(1)?,
+            chain: self.chain?,
+            sealed_us: self.found.last_sealed_us?,
+        })
     }
 
     /// Whether the journal ends as it should: by a close, and the signature over it if it is sealed.
@@ -244,6 +267,9 @@ impl<'a> Trail<'a> {
             Content::Nothing | Content::Checkpoint(_) | Content::Events(_) | Content::Wrong(_) => {}
         }
         let (verdict, cause) = self.seal(&facts, standing);
+        if let Some(chain) = self.chain {
+            self.anchors.reached(facts.header.position, chain);
+        }
         self.numbers(&facts, standing);
         self.clocks.frame(&facts.header);
         self.end = match facts.header.kind {

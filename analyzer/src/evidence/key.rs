@@ -55,6 +55,15 @@ impl Key {
         }
     }
 
+    /// What anyone may have of its enrolment.
+    #[must_use]
+    pub fn public(&self) -> Enrolment {
+        match self {
+            Self::Auditor(key) => key.public(),
+            Self::Public(key) => *key,
+        }
+    }
+
     /// The enrolment that it is of.
     #[must_use]
     pub const fn enrolment(&self) -> EnrolmentId {

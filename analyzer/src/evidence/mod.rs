@@ -4,11 +4,13 @@
 //! [`open`] finds the journals in what was given; [`verify`] follows their chain and seals and
 //! gives a [`Verification`]; [`JournalStream`] lends the events of what could be read.
 
+mod anchor;
 mod clocks;
 mod error;
 mod files;
 mod follow;
 mod key;
+mod prove;
 mod record;
 mod scan;
 mod signatures;
@@ -18,10 +20,13 @@ mod verdict;
 mod verify;
 mod window;
 
+pub use anchor::{AnchorFrom, Held, read_anchors, read_seen, write_seen};
 pub use error::EvidenceError;
 pub use files::{Found, Journal, Misplaced, SegmentFile, open};
 pub use key::Key;
+pub use prove::{ProveError, prove};
 pub use record::{RawRecord, Records};
+pub use scan::Depth;
 pub use stream::JournalStream;
 pub use verdict::{
     Completeness, Fault, FaultKind, FileFacts, Notice, Stretch, Verification, WhoRecorded,

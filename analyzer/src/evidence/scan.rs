@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use saigen_schemas::event::{Kind, KindName};
+use saigen_schemas::event::{Kind, KindName, write_row};
 use saigen_schemas::journal::checkpoint::Checkpoint;
+use saigen_schemas::journal::merkle;
 use saigen_schemas::journal::seal::frame_digest;
 use saigen_schemas::journal::{
     Frame, FrameError, FrameHeader, FrameKind, HEADER_BYTES_MAX, OfEvents, Opening, PayloadReader,
@@ -77,7 +78,7 @@ pub(super) enum Content {
 /// What is counted of a frame's events.
 #[derive(Debug, Default)]
 pub(super) struct EventFacts {
-    /// Whether times and kinds are what the header says.
+    /// Whether times and kinds, and the root if it was made again, are what the header says.
     pub(super) as_said: bool,
     pub(super) kinds: Vec<(KindName, u64)>,
     pub(super) sources: Vec<(&'static str, u64)>,
@@ -97,11 +98,26 @@ pub(super) struct Damage {
     pub(super) cut: bool,
 }
 
+/// How much of a frame's content is made again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// What stands in the chain: digests, times, kinds.
+    #[default]
+    Seals,
+    /// The root over the events too, from each event's row.
+    Roots,
+}
+
 /// Scans a segment's file; `found` gets what stands there, in order, and says whether to go on.
-pub(super) fn scan(file: File, found: &mut dyn FnMut(Scanned) -> bool) {
+pub(super) fn scan(file: File, depth: Depth, found: &mut dyn FnMut(Scanned) -> bool) {
     let mut scanner = Scanner {
         window: Window::new(file, 0, Hashing::Sha256),
-        reader: PayloadReader::default(),
+        decoder: Decoder {
+            reader: PayloadReader::default(),
+            depth,
+            rows: Vec::new(),
+            ends: Vec::new(),
+        },
         searched: 0,
         offset: 0,
     };
@@ -127,9 +143,18 @@ pub(super) fn scan(file: File, found: &mut dyn FnMut(Scanned) -> bool) {
 
 struct Scanner {
     window: Window,
-    reader: PayloadReader,
+    decoder: Decoder,
     searched: u64,
     offset: u64,
+}
+
+/// Decodes payloads; its memory is kept from frame to frame.
+struct Decoder {
+    reader: PayloadReader,
+    depth: Depth,
+    /// The rows of a frame's events, and where each ends.
+    rows: Vec<u8>,
+    ends: Vec<usize>,
 }
 
 impl Scanner {
@@ -140,7 +165,7 @@ impl Scanner {
         }
         let error = match frame_at(&mut self.window, offset)? {
             Ok(frame) => {
-                let facts = facts_of(&frame, offset, &mut self.reader);
+                let facts = facts_of(&frame, offset, &mut self.decoder);
                 self.offset += facts.len;
                 return Ok(Some(Scanned::Frame(Box::new(facts))));
             }
@@ -261,37 +286,45 @@ pub(super) fn frame_at(
     }
 }
 
-/// The last list of removed segments that stands in a segment. Only headers are looked at on the way;
-/// what cannot be read ends it.
-pub(super) fn last_removed(path: &Path) -> Option<Removed> {
-    let mut window = Window::new(File::open(path).ok()?, 0, Hashing::None);
-    let (mut at, mut last) = (0, None);
+/// The lists of removed segments that stand in a segment, in order. Only headers are looked at on the
+/// way; what cannot be read ends it.
+pub(super) fn removed_lists(path: &Path) -> Vec<Removed> {
+    let mut lists = Vec::new();
+    let Ok(file) = File::open(path) else {
+        return lists;
+    };
+    let mut window = Window::new(file, 0, Hashing::None);
+    let mut at = 0;
     while let Ok(header) = window.at(at, HEADER_BYTES_MAX)
         && let Ok(len) = FrameHeader::promised_len(header)
     {
         if FrameHeader::promised_kind(header) == Some(FrameKind::Removed)
             && let Ok(Ok(frame)) = frame_at(&mut window, at)
             && let Ok(removed) = Removed::read(&frame)
+            && lists.len() < LISTS_MAX
         {
-            last = Some(removed);
+            lists.push(removed);
         }
         at += len as u64;
     }
-    last
+    lists
 }
 
-fn facts_of(frame: &Frame<'_>, offset: u64, reader: &mut PayloadReader) -> FrameFacts {
+/// Most lists of removed segments that are looked at in one segment. A recorder writes one a segment.
+const LISTS_MAX: usize = 64;
+
+fn facts_of(frame: &Frame<'_>, offset: u64, decoder: &mut Decoder) -> FrameFacts {
     FrameFacts {
         offset,
         len: frame.len() as u64,
         header: frame.header,
         tag: frame.tag,
         digest: frame_digest(frame.digested, frame.payload),
-        content: content_of(frame, reader),
+        content: content_of(frame, decoder),
     }
 }
 
-fn content_of(frame: &Frame<'_>, reader: &mut PayloadReader) -> Content {
+fn content_of(frame: &Frame<'_>, decoder: &mut Decoder) -> Content {
     let content = match frame.header.kind {
         FrameKind::Open => Opening::read(frame)
             .map(|opening| Content::Opening(Box::new(opening)))
@@ -301,7 +334,7 @@ fn content_of(frame: &Frame<'_>, reader: &mut PayloadReader) -> Content {
         | FrameKind::Clock
         | FrameKind::Suspend
         | FrameKind::Boot
-        | FrameKind::Configuration => count_events(frame, reader).map(Content::Events),
+        | FrameKind::Configuration => decoder.count_events(frame).map(Content::Events),
         FrameKind::Removed => Removed::read(frame)
             .map(|removed| Content::Removed(Box::new(removed)))
             .map_err(|error| error.to_string()),
@@ -322,31 +355,54 @@ fn content_of(frame: &Frame<'_>, reader: &mut PayloadReader) -> Content {
     content.unwrap_or_else(Content::Wrong)
 }
 
-/// Decodes every event, and holds the header against them.
-fn count_events(frame: &Frame<'_>, reader: &mut PayloadReader) -> Result<EventFacts, String> {
-    let header = &frame.header;
-    let events = reader
-        .read(
-            frame.payload,
-            header.raw_len,
-            header.events,
-            header.first_seq,
-        )
-        .map_err(|error| error.to_string())?;
-    let mut facts = EventFacts::default();
-    let (mut first_us, mut last_us, mut kinds) = (i64::MAX, i64::MIN, 0_u64);
-    for event in events {
-        let event = event.map_err(|error| error.to_string())?;
-        first_us = first_us.min(event.time.wall_us);
-        last_us = last_us.max(event.time.wall_us);
-        kinds |= 1 << event.kind.name().code();
-        count(&mut facts.kinds, event.kind.name());
-        count(&mut facts.sources, event.source.as_str());
-        facts.notice(&event.kind);
+impl Decoder {
+    /// Decodes every event, and holds the header against them.
+    fn count_events(&mut self, frame: &Frame<'_>) -> Result<EventFacts, String> {
+        let header = &frame.header;
+        let Self {
+            reader,
+            depth,
+            rows,
+            ends,
+        } = self;
+        rows.clear();
+        ends.clear();
+        let events = reader
+            .read(
+                frame.payload,
+                header.raw_len,
+                header.events,
+                header.first_seq,
+            )
+            .map_err(|error| error.to_string())?;
+        let salt = events.salt();
+        let mut facts = EventFacts::default();
+        let (mut first_us, mut last_us, mut kinds) = (i64::MAX, i64::MIN, 0_u64);
+        for event in events {
+            let event = event.map_err(|error| error.to_string())?;
+            first_us = first_us.min(event.time.wall_us);
+            last_us = last_us.max(event.time.wall_us);
+            kinds |= 1 << event.kind.name().code();
+            count(&mut facts.kinds, event.kind.name());
+            count(&mut facts.sources, event.source.as_str());
+            facts.notice(&event.kind);
+            if *depth == Depth::Roots {
+                write_row(&event, rows);
+                ends.push(rows.len());
+            }
+        }
+        let said = |said: OfEvents| (said.first_us, said.last_us, said.kinds);
+        facts.as_said = header.of_events.map(said) == Some((first_us, last_us, kinds));
+        if *depth == Depth::Roots {
+            let starts = std::iter::once(0).chain(ends.iter().copied());
+            let each = starts
+                .zip(ends.iter())
+                .map(|(start, &end)| rows.get(start..end).unwrap_or_default());
+            let root = merkle::root(merkle::leaves(salt, each));
+            facts.as_said &= header.of_events.map(|said| said.root) == Some(root);
+        }
+        Ok(facts)
     }
-    let said = |said: OfEvents| (said.first_us, said.last_us, said.kinds);
-    facts.as_said = header.of_events.map(said) == Some((first_us, last_us, kinds));
-    Ok(facts)
 }
 
 /// Counts one more under a key. A frame has few kinds and sources, and runs of the same: the last

@@ -3,7 +3,7 @@
 use saigen_schemas::journal::checkpoint::{Checkpoint, CheckpointKey, PublicKey, Succession};
 use saigen_schemas::journal::merkle::{Growing, frame_leaf};
 use saigen_schemas::journal::seal::{EnrolmentId, EnrolmentSecret};
-use saigen_schemas::journal::{FrameHeader, Opening, SuccessionText};
+use saigen_schemas::journal::{FrameHeader, Opening, Removed, SuccessionText};
 
 /// What the signatures of a journal are held against.
 #[derive(Clone, Copy, Debug)]
@@ -256,6 +256,20 @@ pub(super) fn read_successions(
         .zip(texts)
         .map(|(generation, text)| text.read(generation))
         .collect()
+}
+
+/// The changes of the key that lists of removed segments tell, from generation 1 on as far as they
+/// follow each other.
+pub(super) fn told_by(lists: &[Removed]) -> Vec<Succession> {
+    let mut way: Vec<Succession> = Vec::new();
+    for list in lists {
+        for step in read_successions(&list.successions, list.generation).unwrap_or_default() {
+            if u32::try_from(way.len()).is_ok_and(|len| len + 1 == step.generation) {
+                way.push(step);
+            }
+        }
+    }
+    way
 }
 
 /// Whether each key is signed for by the one before it.

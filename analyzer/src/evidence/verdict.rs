@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use saigen_schemas::event::KindName;
-use saigen_schemas::journal::SourceLevel;
 use saigen_schemas::journal::seal::EnrolmentId;
+use saigen_schemas::journal::{Anchor, SourceLevel};
 use saigen_schemas::report::{Cause, FindingKind, KeyUsed, Verdict};
 
+use crate::evidence::scan::Depth;
 use crate::reference::SourceId;
 use crate::stream::Gap;
 
@@ -69,6 +70,12 @@ pub struct Verification {
     pub notices: Vec<Notice>,
     /// What is known to be missing.
     pub gaps: Vec<Gap>,
+    /// The anchor at its last frame; `None` where no opening or frame can be read.
+    pub anchor: Option<Anchor>,
+    /// How many of the examiner's anchors were of this recording.
+    pub anchors_checked: usize,
+    /// How much was made again.
+    pub depth: Depth,
 }
 
 /// A file of an input.

@@ -8,16 +8,16 @@ use std::thread;
 
 use saigen_schemas::event::format_utc;
 use saigen_schemas::journal::AHEAD_DEFAULT;
-use saigen_schemas::journal::checkpoint::Succession;
 use saigen_schemas::journal::seal::EnrolmentId;
 use saigen_schemas::report::{Cause, FindingKind, KeyUsed, Verdict};
 
+use crate::evidence::anchor::{Held, Outcome};
 use crate::evidence::clocks::silence_before;
 use crate::evidence::files::{Journal, SegmentFile};
 use crate::evidence::follow::{Expected, Trail};
 use crate::evidence::key::Key;
-use crate::evidence::scan::{Scanned, last_removed, scan};
-use crate::evidence::signatures::{Root, read_successions};
+use crate::evidence::scan::{Depth, Scanned, removed_lists, scan};
+use crate::evidence::signatures::{Root, told_by};
 use crate::evidence::verdict::{Fault, FaultKind, FileFacts, Notice, Verification};
 
 /// Frames of one segment that may wait to be followed, while segments before it are. It bounds
@@ -31,6 +31,10 @@ pub struct Asked<'a> {
     pub key: Option<&'a Key>,
     /// When the copy was taken of a recording that was still running, wall clock, µs.
     pub acquired_us: Option<i64>,
+    /// The anchors that the examiner holds.
+    pub anchors: &'a [Held],
+    /// How much is made again.
+    pub depth: Depth,
 }
 
 /// Verifies a journal: each frame's checksum, content, position, chain and seal, and the clocks.
@@ -49,6 +53,7 @@ pub fn verify(journal: &Journal, asked: Asked<'_>, progress: &mut dyn FnMut(u64)
         enrolment,
         root,
         ahead,
+        anchors: asked.anchors,
     };
     let mut trail = Trail::new(journal.source, expected);
     let headless = journal
@@ -56,7 +61,11 @@ pub fn verify(journal: &Journal, asked: Asked<'_>, progress: &mut dyn FnMut(u64)
         .first()
         .is_some_and(|first| first.number > 1);
     if headless && matches!(root, Root::Public(_)) {
-        trail.foretold(&foretold(&journal.segments));
+        let lists = journal
+            .segments
+            .iter()
+            .flat_map(|segment| removed_lists(&segment.path));
+        trail.foretold(&told_by(&lists.collect::<Vec<_>>()));
     }
     for misplaced in &journal.misplaced {
         trail.fault(
@@ -68,28 +77,15 @@ pub fn verify(journal: &Journal, asked: Asked<'_>, progress: &mut dyn FnMut(u64)
             misplaced.text.clone(),
         );
     }
-    let files = follow_all(&journal.segments, &mut trail, progress);
+    let files = follow_all(&journal.segments, asked.depth, &mut trail, progress);
     trail.finish();
     judge(journal, asked, enrolment, trail, files)
-}
-
-/// The keys of segments that were removed, as the last list of removed segments tells them: what
-/// is in a list proves itself, wherever it stands.
-fn foretold(segments: &[SegmentFile]) -> Vec<Succession> {
-    let last = segments
-        .iter()
-        .rev()
-        .find_map(|segment| last_removed(&segment.path));
-    let Some(last) = last else {
-        return Vec::new();
-    };
-    let generation = u32::try_from(last.successions.len()).unwrap_or(u32::MAX);
-    read_successions(&last.successions, generation).unwrap_or_default()
 }
 
 /// Scans the segments on all processors, and follows them in order.
 fn follow_all(
     segments: &[SegmentFile],
+    depth: Depth,
     trail: &mut Trail<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Vec<FileFacts> {
@@ -104,7 +100,7 @@ fn follow_all(
         .collect();
     thread::scope(|scope| {
         for _ in 0..workers.min(segments.len()) {
-            scope.spawn(|| work(segments, &senders, &next));
+            scope.spawn(|| work(segments, depth, &senders, &next));
         }
         let mut files = Vec::with_capacity(segments.len());
         for (index, (segment, receiver)) in segments.iter().zip(receivers).enumerate() {
@@ -118,6 +114,7 @@ fn follow_all(
 /// Takes segment after segment, in order, and scans it.
 fn work(
     segments: &[SegmentFile],
+    depth: Depth,
     senders: &[std::sync::Mutex<Option<SyncSender<Scanned>>>],
     next: &AtomicUsize,
 ) {
@@ -130,7 +127,7 @@ fn work(
             return;
         };
         match File::open(&segment.path) {
-            Ok(file) => scan(file, &mut |scanned| sender.send(scanned).is_ok()),
+            Ok(file) => scan(file, depth, &mut |scanned| sender.send(scanned).is_ok()),
             // The follower has gone if this cannot be sent, and wants nothing more.
             Err(error) => drop(sender.send(Scanned::Unreadable(error))),
         }
@@ -196,16 +193,37 @@ fn judge(
         );
     }
     let closed = trail.closed();
+    let outcomes = trail.anchored();
+    let anchor = trail.anchor();
     let mut found = trail.found;
+    let last_file = journal.segments.last().map(|segment| segment.name.clone());
+    let anchors_checked = outcomes.len();
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Holds(text) => found.notices.push(Notice {
+                kind: FindingKind::Note,
+                text,
+                from_us: None,
+                to_us: None,
+            }),
+            Outcome::Broken(kind, cause, position, text) => found.faults.push(Fault {
+                file: last_file.clone().unwrap_or_default(),
+                offset: 0,
+                position: Some(position),
+                kind,
+                cause,
+                text,
+            }),
+        }
+    }
     let silent = asked
         .acquired_us
         .zip(found.last_sealed_us)
         .filter(|_| !closed)
         .and_then(|(acquired_us, last_us)| silence_before(last_us, acquired_us));
     if let Some(text) = silent {
-        let name = journal.segments.last().map(|segment| segment.name.clone());
         found.faults.push(Fault {
-            file: name.unwrap_or_default(),
+            file: last_file.unwrap_or_default(),
             offset: 0,
             position: found.positions.map(|(_, last)| last),
             kind: FaultKind::Incomplete,
@@ -269,6 +287,9 @@ fn judge(
         faults_unlisted: found.faults_unlisted,
         notices: found.notices,
         gaps: found.gaps,
+        anchor,
+        anchors_checked,
+        depth: asked.depth,
     }
 }
 
@@ -297,7 +318,15 @@ impl Standing<'_> {
                 1 => "; one more thing is wrong".to_owned(),
                 others => format!("; {others} more things are wrong"),
             };
-            let text = format!("{}: {}{more}", gravest.file, gravest.text);
+            let unchecked = match (self.sealed, self.asked.key) {
+                (false, _) => "; recorded without a key: anyone could have made it",
+                (true, None) => "; its seals were not checked: no key was given",
+                (true, Some(key)) if Some(key.enrolment()) != self.enrolment => {
+                    "; its seals were not checked: the key is of another enrolment"
+                }
+                (true, Some(_)) => "",
+            };
+            let text = format!("{}: {}{more}{unchecked}", gravest.file, gravest.text);
             return (verdict, Some(gravest.cause), text);
         }
         let end = if self.closed {

@@ -17,7 +17,7 @@ mod tree;
 mod visible;
 mod words;
 
-pub use html::write_html;
+pub use html::{VerifiedInput, write_html, write_verification};
 pub use json::write_json;
 pub(crate) use json::write_quietly;
 pub use text::write_text;

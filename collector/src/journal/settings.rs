@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use saigen_schemas::event::BootId;
 use saigen_schemas::journal::seal::{EnrolmentId, FrameKey};
 use saigen_schemas::journal::{SEGMENT_BYTES_TARGET, SourceLevel};
 
+use crate::journal::store::StoreError;
+use crate::journal::tail::Tail;
 use crate::keys::{KeyError, KeyState};
 
 /// What a recording says of itself at the beginning of each segment.
@@ -36,6 +39,42 @@ pub enum Identity {
 }
 
 impl Identity {
+    /// By what a recording that was broken off goes on: with its key, or without one.
+    ///
+    /// # Errors
+    /// If the recording is of another enrolment or sealing, or the key was used elsewhere since.
+    pub fn after(
+        tail: &Tail,
+        path: &Path,
+        key: Option<(KeyState, FrameKey)>,
+    ) -> Result<Self, StoreError> {
+        let other = |found: String| StoreError::OtherKey {
+            path: path.to_owned(),
+            found,
+        };
+        let Some((state, key)) = key else {
+            return if tail.sealed {
+                Err(other("it is sealed, and no key was given".to_owned()))
+            } else {
+                Ok(Self::Unsealed(tail.enrolment))
+            };
+        };
+        if !tail.sealed || state.enrolment() != tail.enrolment {
+            return Err(other(format!(
+                "it is not of the key's enrolment {}",
+                state.enrolment()
+            )));
+        }
+        let skipped = key.position().checked_sub(tail.position.saturating_add(1));
+        match skipped {
+            Some(skipped) if skipped <= state.ahead() => Ok(Self::Sealed(state, key)),
+            Some(_) => Err(other(
+                "the key was used for another recording since".to_owned(),
+            )),
+            None => Err(other("the key is an older copy".to_owned())),
+        }
+    }
+
     /// The text of `enrolment.json`: by what the journal is known, for who finds the directory.
     /// It is a label. What proves anything stands in the frames, and with the auditor.
     #[must_use]
@@ -70,6 +109,21 @@ pub struct Limits {
     /// Bytes of a segment at which the next is begun.
     pub segment_bytes: u64,
 }
+
+impl Limits {
+    /// The limits of a journal that may take that much: its segments are an eighth of it at most,
+    /// so that what is removed to keep to it is a small part.
+    #[must_use]
+    pub fn of(journal_bytes_max: u64) -> Self {
+        Self {
+            journal_bytes_max,
+            segment_bytes: (journal_bytes_max / 8).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_TARGET),
+        }
+    }
+}
+
+/// The least bytes at which a segment is closed for a small quota.
+const SEGMENT_BYTES_MIN: u64 = 16 << 10;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -109,7 +163,7 @@ impl fmt::Display for WriteError {
             ),
             Self::QuotaReached { bytes } => write!(
                 out,
-                "the recording has reached its {bytes} bytes; it was closed, allow more with --max-disk"
+                "the recording has reached its {bytes} bytes with nothing old left to remove; it was closed, allow more with --max-disk"
             ),
             Self::Io { doing, error } => write!(out, "cannot {doing}: {error}"),
             Self::Key(error) => error.fmt(out),

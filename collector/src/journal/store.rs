@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, FlockOperation};
 use saigen_schemas::journal::segment_file_name;
+
+use crate::journal::tail::{Tail, segments};
 
 /// The bytes that are kept free from the beginning, so that a full disk still takes the last
 /// frames: one data frame that does not compress, the loss, the close.
@@ -38,6 +40,18 @@ pub trait Store {
 
     /// Gives the space back that was kept for the end, and says how much that was.
     fn give_back_reserve(&mut self) -> u64;
+
+    /// Bytes of segment `number`, fewer where it ends.
+    ///
+    /// # Errors
+    /// The system's.
+    fn read(&mut self, number: u32, from: u64, len: usize) -> io::Result<Vec<u8>>;
+
+    /// Removes segment `number`, which is closed.
+    ///
+    /// # Errors
+    /// The system's.
+    fn remove(&mut self, number: u32) -> io::Result<()>;
 }
 
 /// Why a directory cannot take a journal.
@@ -49,6 +63,18 @@ pub enum StoreError {
         path: PathBuf,
         /// The first name in it, in alphabetical order.
         found: PathBuf,
+    },
+    /// The recording in it was ended.
+    Closed {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The recording in it is of another enrolment, or of a key that was used since.
+    OtherKey {
+        /// The directory.
+        path: PathBuf,
+        /// What does not fit.
+        found: String,
     },
     /// Another recorder is writing to it.
     InUse {
@@ -74,6 +100,16 @@ impl fmt::Display for StoreError {
                 "{}: holds {} already; a recording is never written over, choose a new directory",
                 path.display(),
                 found.display()
+            ),
+            Self::Closed { path } => write!(
+                out,
+                "{}: holds a recording that was ended; choose a new directory",
+                path.display()
+            ),
+            Self::OtherKey { path, found } => write!(
+                out,
+                "{}: cannot go on with the recording in it: {found}; choose a new directory",
+                path.display()
             ),
             Self::InUse { path } => write!(
                 out,
@@ -119,14 +155,7 @@ impl Directory {
             }
             Ok(()) | Err(_) => {}
         }
-        let dir = File::open(path).map_err(failed("open the directory"))?;
-        let lock = rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive);
-        if lock == Err(rustix::io::Errno::WOULDBLOCK) {
-            return Err(StoreError::InUse {
-                path: path.to_owned(),
-            });
-        }
-        lock.map_err(|error| failed("lock the directory")(error.into()))?;
+        let dir = locked(path)?;
         if let Some(found) = first_name(path).map_err(failed("read the directory"))? {
             return Err(StoreError::NotEmpty {
                 path: path.to_owned(),
@@ -144,6 +173,51 @@ impl Directory {
             .write_whole("enrolment.json", enrolment.as_bytes())
             .map_err(failed("write enrolment.json in the directory"))?;
         Ok(directory)
+    }
+
+    /// Takes a directory in which a recording was not ended, to go on with it; `None` where there
+    /// is no journal. What stands there is durable when this returns, and stays as it is.
+    ///
+    /// # Errors
+    /// If the recording was ended, another recorder is writing, or it cannot be read.
+    pub fn go_on(path: &Path) -> Result<Option<(Self, Tail)>, StoreError> {
+        let failed = |doing| {
+            move |error| StoreError::Io {
+                doing,
+                path: path.to_owned(),
+                error,
+            }
+        };
+        if !path.is_dir()
+            || segments(path)
+                .map_err(failed("read the directory"))?
+                .is_empty()
+        {
+            return Ok(None);
+        }
+        let dir = locked(path)?;
+        let Some(tail) = Tail::read(path).map_err(failed("read the journal in the directory"))?
+        else {
+            return Ok(None);
+        };
+        if tail.closed {
+            return Err(StoreError::Closed {
+                path: path.to_owned(),
+            });
+        }
+        for (number, _) in tail.segments.iter().rev().take(2) {
+            File::open(path.join(segment_file_name(*number)))
+                .and_then(|segment| segment.sync_all())
+                .map_err(failed("make durable the journal in the directory"))?;
+        }
+        let reserve = reserve(path).map_err(failed("set space aside in the directory"))?;
+        let directory = Self {
+            path: path.to_owned(),
+            dir,
+            segment: None,
+            reserve: Some(reserve),
+        };
+        Ok(Some((directory, tail)))
     }
 
     fn write_whole(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -177,6 +251,39 @@ impl Store for Directory {
     fn give_back_reserve(&mut self) -> u64 {
         // The reserve has no name: its space is free when its descriptor is closed.
         self.reserve.take().map_or(0, |_| RESERVE_BYTES)
+    }
+
+    fn read(&mut self, number: u32, from: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.path.join(segment_file_name(number)))?;
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        let most = u64::try_from(len).unwrap_or(u64::MAX);
+        file.take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn remove(&mut self, number: u32) -> io::Result<()> {
+        std::fs::remove_file(self.path.join(segment_file_name(number)))?;
+        self.dir.sync_all()
+    }
+}
+
+/// Opens the directory with the lock on it that says that we write here.
+fn locked(path: &Path) -> Result<File, StoreError> {
+    let failed = |doing| {
+        move |error| StoreError::Io {
+            doing,
+            path: path.to_owned(),
+            error,
+        }
+    };
+    let dir = File::open(path).map_err(failed("open the directory"))?;
+    match rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(dir),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse {
+            path: path.to_owned(),
+        }),
+        Err(error) => Err(failed("lock the directory")(error.into())),
     }
 }
 

@@ -5,6 +5,7 @@
 //! critical event. When nothing happens a heartbeat is sealed. The writer has no clock: every
 //! call brings the time, and [`Writer::deadline_us`] says when the next call must come.
 
+use std::collections::VecDeque;
 use std::io;
 
 use saigen_schemas::event::{
@@ -15,12 +16,13 @@ use saigen_schemas::journal::checkpoint::{CHECKPOINT_BYTES, CHECKPOINT_PAYLOAD_B
 use saigen_schemas::journal::seal::{ChainValue, EnrolmentId, Sealer, chain_start};
 use saigen_schemas::journal::{
     FORMAT_VERSION, FRAME_RAW_BYTES_TARGET, FrameHeader, FrameKind, OfEvents, Opening,
-    PayloadBuilder, PayloadSummary, SuccessionText, merkle,
+    PayloadBuilder, PayloadSummary, RemovedSegment, SuccessionText, merkle,
 };
 
 use crate::clock::Now;
 use crate::journal::settings::{Identity, Limits, Recording, Urgency, WriteError};
 use crate::journal::store::Store;
+use crate::journal::tail::Tail;
 use crate::keys::KeyState;
 
 /// How long an event may wait before it is durable: what a crash may cost.
@@ -81,6 +83,12 @@ pub struct Writer<S> {
     offset_us: i64,
     slept_us: u64,
     room: Room,
+    /// Number and length of the closed segments that are left, the oldest first.
+    closed: VecDeque<(u32, u64)>,
+    /// What is told of the newest segments that were removed.
+    removed: Vec<RemovedSegment>,
+    /// How far lists of removed segments in this journal tell of keys.
+    list: Option<quota::ListOfKeys>,
 }
 
 /// Whether there is space.
@@ -103,6 +111,33 @@ impl<S: Store> Writer<S> {
         identity: Identity,
         recording: Recording,
         limits: Limits,
+        now: Now,
+    ) -> Result<Self, WriteError> {
+        Self::begin(store, identity, recording, limits, None, now)
+    }
+
+    /// Goes on with a journal that was broken off, in its next segment. The first event must be
+    /// the boot: by it a reader knows that the recorder was started again.
+    ///
+    /// # Errors
+    /// If nothing can be written.
+    pub fn go_on(
+        store: S,
+        identity: Identity,
+        recording: Recording,
+        limits: Limits,
+        tail: &Tail,
+        now: Now,
+    ) -> Result<Self, WriteError> {
+        Self::begin(store, identity, recording, limits, Some(tail), now)
+    }
+
+    fn begin(
+        store: S,
+        identity: Identity,
+        recording: Recording,
+        limits: Limits,
+        tail: Option<&Tail>,
         now: Now,
     ) -> Result<Self, WriteError> {
         let (enrolment, key, sealer) = match identity {
@@ -146,10 +181,31 @@ impl<S: Store> Writer<S> {
             offset_us: now.offset_us(),
             slept_us: now.slept_us(),
             room: Room::Enough,
+            closed: VecDeque::new(),
+            removed: Vec::new(),
+            list: None,
         };
+        if let Some(tail) = tail {
+            writer.take_up(tail);
+        }
         writer.begin_segment(now)?;
         writer.sync()?;
         Ok(writer)
+    }
+
+    /// Goes on where a recording was broken off: in a new segment, after the last whole frame.
+    fn take_up(&mut self, tail: &Tail) {
+        let position = tail.position.saturating_add(1);
+        self.sealer = match self.sealer.key() {
+            Some(key) => Sealer::sealed(tail.chain, key.clone()),
+            None => Sealer::unsealed(tail.chain, position),
+        };
+        self.began_at = tail.recording;
+        self.next_seq = tail.next_seq;
+        self.lost = tail.lost;
+        self.segment = tail.segments.last().map_or(0, |(number, _)| *number);
+        self.closed.extend(&tail.segments);
+        self.journal_bytes = tail.segments.iter().map(|(_, bytes)| bytes).sum();
     }
 
     /// The number of the next event.
@@ -261,6 +317,7 @@ impl<S: Store> Writer<S> {
         if now.boot_us.saturating_sub(self.sealed_us) >= HEARTBEAT_US {
             self.seal(FrameKind::Heartbeat, None, now)?;
             self.sync()?;
+            self.keep_to_quota(now)?;
         }
         let unsigned = self
             .unsigned_us
@@ -387,7 +444,17 @@ impl<S: Store> Writer<S> {
         {
             self.begin_segment(now)?;
         }
-        Ok(())
+        self.keep_to_quota(now)
+    }
+
+    /// Signs and closes the open segment, and goes on in the next: what is closed can be taken away.
+    ///
+    /// # Errors
+    /// If a frame could not be written or made durable.
+    pub fn seal_off(&mut self, now: Now) -> Result<(), WriteError> {
+        self.seal_events(FrameKind::Data, now)?;
+        self.begin_segment(now)?;
+        self.sync()
     }
 
     /// Signs all frames of the segment so far; nothing in an unsealed journal.
@@ -435,7 +502,9 @@ impl<S: Store> Writer<S> {
 
     /// Signs the segment so far, makes it durable and opens the next.
     fn begin_segment(&mut self, now: Now) -> Result<(), WriteError> {
-        if self.segment > 0 {
+        // A segment that a crash broke off is left as it is.
+        let open = self.segment_bytes > 0;
+        if open {
             self.checkpoint(now)?;
         }
         self.sync()?;
@@ -451,6 +520,9 @@ impl<S: Store> Writer<S> {
                 doing: "begin a segment",
                 error,
             });
+        }
+        if open {
+            self.closed.push_back((self.segment, self.segment_bytes));
         }
         self.segment = number;
         self.segment_bytes = 0;
@@ -553,11 +625,6 @@ impl<S: Store> Writer<S> {
         if self.room != before {
             return Err(WriteError::DiskFull);
         }
-        if self.journal_bytes >= self.limits.journal_bytes_max {
-            return Err(WriteError::QuotaReached {
-                bytes: self.limits.journal_bytes_max,
-            });
-        }
         Ok(())
     }
 
@@ -659,6 +726,8 @@ fn text_bytes(event: &Event<'_>) -> usize {
     });
     bytes
 }
+
+mod quota;
 
 #[cfg(test)]
 mod tests;

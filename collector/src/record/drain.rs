@@ -56,6 +56,8 @@ pub enum Signal {
     Hangup,
     /// `SIGCHLD`: the command changed its state.
     Child,
+    /// `SIGUSR1`: `seal-off` wants the open segment closed.
+    SealOff,
 }
 
 /// The running thread.
@@ -269,13 +271,20 @@ impl Rounds {
             libc::SIGTERM => Some(Signal::Terminate),
             libc::SIGHUP => Some(Signal::Hangup),
             libc::SIGCHLD => Some(Signal::Child),
+            libc::SIGUSR1 => Some(Signal::SealOff),
             _ => None,
         }
     }
 }
 
 /// The signals that are read from a descriptor.
-const SIGNALS: [libc::c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGCHLD];
+const SIGNALS: [libc::c_int; 5] = [
+    libc::SIGINT,
+    libc::SIGTERM,
+    libc::SIGHUP,
+    libc::SIGCHLD,
+    libc::SIGUSR1,
+];
 
 fn signal_set() -> libc::sigset_t {
     // SAFETY: all zeroes is a valid `sigset_t`, and `sigemptyset` writes only to it.

@@ -387,7 +387,6 @@ impl FrameHeader {
     pub fn read(bytes: &[u8]) -> Result<Frame<'_>, FrameError> {
         let (header_bytes, payload_len) = Self::promised(bytes)?;
         let cut = FrameError::CutHeader { left: bytes.len() };
-        let fixed = bytes.first_chunk::<FIXED_BYTES>().ok_or(cut)?;
         let (header, rest) = bytes.split_at_checked(header_bytes).ok_or(cut)?;
         let (payload, _) =
             rest.split_at_checked(payload_len as usize)
@@ -402,17 +401,39 @@ impl FrameHeader {
         if found != expected {
             return Err(FrameError::Checksum { expected, found });
         }
-        let of_events = digested
-            .get(FIXED_BYTES..)
-            .and_then(|bytes| <&[u8; OF_EVENTS_BYTES]>::try_from(bytes).ok())
-            .map(OfEvents::read);
-        let header = Self::read_fields(fixed, of_events)?;
+        let header = Self::read_digested(digested)?;
         Ok(Frame {
             header,
             digested,
             tag: *tag,
             payload,
         })
+    }
+
+    /// Bytes of a header up to its tag, as the front of `bytes` says; `None` where no frame begins.
+    #[must_use]
+    pub fn digested_len(bytes: &[u8]) -> Option<usize> {
+        let (header, _) = Self::promised(bytes).ok()?;
+        Some(header - SEAL_BYTES)
+    }
+
+    /// Reads a header that ends before its tag, as it stands in a proof.
+    ///
+    /// # Errors
+    /// Where a field has a value that no writer gives it, or the length is another.
+    pub fn read_digested(digested: &[u8]) -> Result<Self, FrameError> {
+        let cut = FrameError::CutHeader {
+            left: digested.len(),
+        };
+        let fixed = digested.first_chunk::<FIXED_BYTES>().ok_or(cut)?;
+        if Self::digested_len(digested) != Some(digested.len()) {
+            return Err(FrameError::Field { field: "content" });
+        }
+        let of_events = digested
+            .get(FIXED_BYTES..)
+            .and_then(|bytes| <&[u8; OF_EVENTS_BYTES]>::try_from(bytes).ok())
+            .map(OfEvents::read);
+        Self::read_fields(fixed, of_events)
     }
 
     fn read_fields(

@@ -14,18 +14,46 @@
 /// The hash of a leaf or node.
 pub type Hash = [u8; 32];
 
+/// Bytes of a leaf before its row: domain, salt, index.
+pub const LEAF_PREFIX_BYTES: usize = 21;
+
 /// The leaves of a frame's events, from their canonical rows in order.
 pub fn leaves<'a>(salt: [u8; 16], rows: impl IntoIterator<Item = &'a [u8]>) -> Vec<Hash> {
+    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+    for row in rows {
+        bytes.extend_from_slice(&[0; LEAF_PREFIX_BYTES]);
+        bytes.extend_from_slice(row);
+        ends.push(bytes.len());
+    }
+    leaves_of_rows(salt, &mut bytes, &ends)
+}
+
+/// The same for rows that stand one behind another, each after [`LEAF_PREFIX_BYTES`] which are filled in
+/// here: what is hashed lies together. `ends` says where each row ends.
+pub fn leaves_of_rows(salt: [u8; 16], rows: &mut [u8], ends: &[usize]) -> Vec<Hash> {
     let mut salts = blake3::Hasher::new().update(&salt).finalize_xof();
-    let mut index = 0_u32;
-    let leaf_of = |row: &[u8]| {
-        let mut leaf_salt = [0; 16];
-        salts.fill(&mut leaf_salt);
-        let leaf = event_leaf(leaf_salt, index, row);
-        index += 1;
-        leaf
-    };
-    rows.into_iter().map(leaf_of).collect()
+    let mut leaves = Vec::with_capacity(ends.len());
+    // Four salts are one block of the extended output.
+    let mut block = [0; 64];
+    let mut start = 0;
+    for (index, &end) in (0_u32..).zip(ends) {
+        let place = (index % 4) as usize * 16;
+        if place == 0 {
+            salts.fill(&mut block);
+        }
+        let row = rows.get_mut(start..end).unwrap_or_default();
+        if let (Some((prefix, _)), Some(salt)) = (
+            row.split_first_chunk_mut::<LEAF_PREFIX_BYTES>(),
+            block.get(place..place + 16),
+        ) {
+            prefix[0] = 0;
+            prefix[1..17].copy_from_slice(salt);
+            prefix[17..].copy_from_slice(&index.to_le_bytes());
+        }
+        leaves.push(*blake3::hash(row).as_bytes());
+        start = end;
+    }
+    leaves
 }
 
 /// The salt of one leaf.
@@ -71,7 +99,18 @@ fn node(left: &Hash, right: &Hash) -> Hash {
 #[must_use]
 pub fn root(mut level: Vec<Hash>) -> Hash {
     while level.len() > 1 {
-        level = next_level(&level);
+        // A last node without a partner goes up as it is.
+        let above = level.len().div_ceil(2);
+        for at in 0..above {
+            let joined = match level.get(2 * at..2 * at + 2) {
+                Some([left, right]) => node(left, right),
+                Some(_) | None => level.get(2 * at).copied().unwrap_or_default(),
+            };
+            if let Some(place) = level.get_mut(at) {
+                *place = joined;
+            }
+        }
+        level.truncate(above);
     }
     level
         .first()

@@ -9,6 +9,7 @@
 //! resynchronising and doubting is the analyzer's. `docs/JOURNAL.md` is this format for someone
 //! who writes a second reader.
 
+mod anchor;
 pub mod checkpoint;
 mod columns;
 mod enrolment;
@@ -18,11 +19,13 @@ mod limits;
 pub mod merkle;
 mod opening;
 mod payload;
+mod proof;
 mod removed;
 pub mod seal;
 mod tables;
 pub(crate) mod varint;
 
+pub use anchor::{ANCHOR_BYTES_MAX, Anchor};
 pub use enrolment::{AuditorKey, EndpointKey, Enrolment, KeyFileError};
 pub use frame::{
     FRAME_MAGIC, Frame, FrameError, FrameHeader, FrameKind, HEADER_BYTES_MAX, HEADER_BYTES_MIN,
@@ -31,8 +34,9 @@ pub use frame::{
 pub use limits::*;
 pub use opening::{OPENING_BYTES_MAX, Opening, OpeningError, SourceLevel, SuccessionText};
 pub use payload::{Cursor, Events, PayloadBuilder, PayloadError, PayloadReader, PayloadSummary};
+pub use proof::{PROOF_BYTES_MAX, Proof, ProofError};
 pub use removed::{REMOVED_LISTED_MAX, Removed, RemovedSegment};
-pub(crate) use tables::{TableBuilder, Tables};
+pub(crate) use tables::{TableBuilder, Tables, TextArena};
 
 /// The version of the format. Until 1.0 a change re-records the fixtures; from 1.0 on a changed
 /// byte is a new version.

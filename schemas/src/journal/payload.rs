@@ -88,6 +88,10 @@ pub struct PayloadBuilder {
     before_us: i64,
     offset_us: i64,
     cells: usize,
+    /// Host and boot of the event before: nearly always those of the next.
+    host: Repeated,
+    boot: Repeated,
+    /// The canonical rows, each after room for what its leaf begins with.
     rows: Vec<u8>,
     row_ends: Vec<usize>,
     raw: Vec<u8>,
@@ -127,6 +131,8 @@ impl PayloadBuilder {
             before_us: 0,
             offset_us: 0,
             cells: 0,
+            host: Repeated::default(),
+            boot: Repeated::default(),
             rows: Vec::new(),
             row_ends: Vec::new(),
             raw: Vec::new(),
@@ -189,8 +195,8 @@ impl PayloadBuilder {
             event
                 .actor
                 .map_or(0, |key| u64::from(tables.process(key)) + 1),
-            text(tables, event.host.0),
-            text(tables, &event.boot.0),
+            self.host.of(tables, event.host.0),
+            self.boot.of(tables, &event.boot.0),
             if event.marks.0.is_empty() {
                 0
             } else {
@@ -210,6 +216,7 @@ impl PayloadBuilder {
             columns.resize_with(name.classes().len(), Vec::new);
             event.kind.put(tables, columns);
         }
+        self.rows.extend_from_slice(&[0; merkle::LEAF_PREFIX_BYTES]);
         write_row(event, &mut self.rows);
         self.row_ends.push(self.rows.len());
         self.before_us = wall_us;
@@ -228,19 +235,11 @@ impl PayloadBuilder {
         self.compress(out);
         let summary = PayloadSummary {
             raw_len: u32::try_from(self.raw.len()).expect("a payload is closed long before 4 GiB"),
-            root: merkle::root(merkle::leaves(salt, self.rows_by_event())),
+            root: merkle::root(merkle::leaves_of_rows(salt, &mut self.rows, &self.row_ends)),
             ..self.summary
         };
         self.clear();
         summary
-    }
-
-    /// The canonical rows, one an event.
-    fn rows_by_event(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.row_ends.iter().copied());
-        starts
-            .zip(&self.row_ends)
-            .map(|(start, &end)| self.rows.get(start..end).unwrap_or_default())
     }
 
     /// Turns numbers of first sight into references in the order of the columns.
@@ -347,6 +346,28 @@ impl PayloadBuilder {
         self.rows.clear();
         self.row_ends.clear();
         self.cells = 0;
+        self.host.cell = 0;
+        self.boot.cell = 0;
+    }
+}
+
+/// A text that stays the same from event to event.
+#[derive(Debug, Default)]
+struct Repeated {
+    text: Vec<u8>,
+    /// Its cell in this frame; 0 for none yet.
+    cell: u64,
+}
+
+impl Repeated {
+    /// The cell of a text, which is looked up only if it is another than the last.
+    fn of(&mut self, tables: &mut TableBuilder, text: &[u8]) -> u64 {
+        if self.cell == 0 || self.text != text {
+            self.text.clear();
+            self.text.extend_from_slice(text);
+            self.cell = u64::from(tables.text(text)) + 1;
+        }
+        self.cell
     }
 }
 

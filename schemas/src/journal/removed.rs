@@ -10,7 +10,8 @@ use crate::journal::{Frame, OPENING_BYTES_MAX, OpeningError};
 pub const REMOVED_LISTED_MAX: usize = 64;
 
 /// The payload of a `removed` frame: a JSON object, compressed. It is written and made durable
-/// before the files go, and each says all of the ones before it again, so that the last one suffices.
+/// before the files go. The last one says how far segments are removed; how keys came from keys, all
+/// that are left say together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
     /// Segments 1 to this one are removed.
@@ -23,8 +24,11 @@ pub struct Removed {
     pub from_us: i64,
     /// The chain before the first segment that is left, in hex.
     pub chain: String,
-    /// How the key of the last removed segment came from that of generation 0, one step a
-    /// generation; empty if unsealed.
+    /// The generation of the last removed segment's key; 0 if unsealed.
+    #[serde(default)]
+    pub generation: u32,
+    /// How that key came from those before it, one step a generation, the last step its own: from
+    /// generation 1 on, or from where an earlier list that is still in the journal ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub successions: Vec<SuccessionText>,
     /// The newest of the removed segments.

@@ -154,8 +154,19 @@ fn digest(domain: &str, parts: &[&[u8]]) -> [u8; 32] {
 /// The digest of a frame: header up to the tag, and payload.
 #[must_use]
 pub fn frame_digest(digested: &[u8], payload: &[u8]) -> [u8; 32] {
-    let payload = digest("saigen journal v0 payload", &[payload]);
-    digest("saigen journal v0 frame", &[digested, &payload])
+    digest_of_parts(digested, &payload_digest(payload))
+}
+
+/// The digest of a frame's payload.
+#[must_use]
+pub fn payload_digest(payload: &[u8]) -> [u8; 32] {
+    digest("saigen journal v0 payload", &[payload])
+}
+
+/// The digest of a frame, from its header up to the tag and the digest of its payload.
+#[must_use]
+pub fn digest_of_parts(digested: &[u8], payload: &[u8; 32]) -> [u8; 32] {
+    digest("saigen journal v0 frame", &[digested, payload])
 }
 
 /// The chain before the first frame of an enrolment.

@@ -11,14 +11,14 @@ use saigen_tests::forger::{self, Frames};
 use crate::maker::{Keys, Recorder, Sealing, write_segments};
 
 /// A folder with a journal in it that can be changed, and keys beside it.
-struct Court {
-    folder: tempfile::TempDir,
-    story: Recorder,
-    keys: Keys,
+pub struct Court {
+    pub folder: tempfile::TempDir,
+    pub story: Recorder,
+    pub keys: Keys,
 }
 
 impl Court {
-    fn new(story: Recorder) -> Self {
+    pub fn new(story: Recorder) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let keys = story.write_keys(&folder.path().join("keys"));
         story.write(&folder.path().join("journal"));
@@ -29,16 +29,16 @@ impl Court {
         }
     }
 
-    fn sealed() -> Self {
+    pub fn sealed() -> Self {
         Self::new(Recorder::story(1, Sealing::Sealed))
     }
 
-    fn journal(&self) -> std::path::PathBuf {
+    pub fn journal(&self) -> std::path::PathBuf {
         self.folder.path().join("journal")
     }
 
     /// Puts other segments in the journal's place.
-    fn forge(&self, segments: &[Vec<u8>]) {
+    pub fn forge(&self, segments: &[Vec<u8>]) {
         fs::remove_dir_all(self.journal()).unwrap();
         write_segments(segments, &self.journal());
     }
@@ -54,14 +54,14 @@ impl Court {
         segments
     }
 
-    fn judge(&self) -> Verification {
+    pub fn judge(&self) -> Verification {
         let key = Key::read(&self.keys.auditor).unwrap();
         let mut all = judge_all(&self.journal(), Some(&key));
         assert_eq!(all.len(), 1);
         all.remove(0)
     }
 
-    fn judge_publicly(&self) -> Verification {
+    pub fn judge_publicly(&self) -> Verification {
         let key = Key::read(&self.keys.public).unwrap();
         judge_all(&self.journal(), Some(&key)).remove(0)
     }
@@ -71,12 +71,12 @@ impl Court {
     }
 }
 
-fn judge_all(path: &Path, key: Option<&Key>) -> Vec<Verification> {
+pub fn judge_all(path: &Path, key: Option<&Key>) -> Vec<Verification> {
     let found = open(&[path.to_owned()]);
     assert!(found.unread.is_empty(), "{:?}", found.unread);
     let asked = Asked {
         key,
-        acquired_us: None,
+        ..Asked::default()
     };
     let judged = found.journals.iter().map(|journal| {
         let verified = verify(journal, asked, &mut |_| {});
@@ -553,6 +553,7 @@ fn a_silent_recorder_is_noticed_and_a_silent_end_needs_the_time_of_the_copy() {
         let asked = Asked {
             key: Some(&key),
             acquired_us: Some(last_us + after_s * 1_000_000),
+            ..Asked::default()
         };
         assert_eq!(
             verify(&found.journals[0], asked, &mut |_| {}).verdict,

@@ -6,6 +6,8 @@ mod documented;
 #[cfg(test)]
 mod forged;
 #[cfg(test)]
+mod kept;
 mod maker;
 #[cfg(test)]
 mod program;
+mod proved;

@@ -15,8 +15,9 @@ use saigen_schemas::journal::seal::{
     ChainValue, EnrolmentId, EnrolmentSecret, FrameKey, Sealer, chain_start,
 };
 use saigen_schemas::journal::{
-    AHEAD_DEFAULT, AuditorKey, EndpointKey, FORMAT_VERSION, FrameHeader, FrameKind, OfEvents,
-    Opening, PayloadBuilder, PayloadSummary, SourceLevel, SuccessionText, segment_file_name,
+    AHEAD_DEFAULT, Anchor, AuditorKey, EndpointKey, FORMAT_VERSION, FrameHeader, FrameKind,
+    OfEvents, Opening, PayloadBuilder, PayloadSummary, Removed, SourceLevel, SuccessionText,
+    segment_file_name,
 };
 
 /// Wall clock of the first frame, µs.
@@ -41,6 +42,8 @@ pub struct Recorder {
     first_position: u64,
     began_at: u64,
     successions: Vec<Succession>,
+    /// Whether roots over events are false, as a recorder that is not ours might write them.
+    pub false_roots: bool,
     pub segments: Vec<Vec<u8>>,
 }
 
@@ -71,6 +74,7 @@ impl Recorder {
             first_position: 0,
             began_at: 0,
             successions: Vec::new(),
+            false_roots: false,
             segments: Vec::new(),
         }
     }
@@ -104,6 +108,79 @@ impl Recorder {
         recorder.checkpoint_key.clone_from(&self.checkpoint_key);
         recorder.clock_s = self.clock_s + 60;
         recorder
+    }
+
+    /// The recorder crashes and is started again: so many positions are skipped, and the next segment
+    /// says so.
+    pub fn crash(&mut self, skipped: u64) {
+        let mut key = self.sealer.key().unwrap().clone();
+        for _ in 0..skipped {
+            key.advance();
+        }
+        self.sealer = Sealer::sealed(self.sealer.chain(), key);
+        self.clock_s += 1;
+        self.open();
+        self.boot();
+    }
+
+    /// A thief of the present keys, who goes on from an earlier frame of the open segment, as if the ones
+    /// behind it had never been.
+    pub fn thief(&self, kept: &[Vec<u8>], position: u64, chain: ChainValue) -> Self {
+        let stolen = self.sealer.key().unwrap();
+        let mut thief = Self::new(self.auditor.enrolment.0[0], Sealing::Sealed);
+        thief.sealer = Sealer::sealed(chain, FrameKey::resume(*stolen.bytes(), position));
+        thief.checkpoint_key.clone_from(&self.checkpoint_key);
+        thief.successions.clone_from(&self.successions);
+        thief.clock_s = self.clock_s;
+        thief.segments = kept.to_vec();
+        thief
+    }
+
+    /// What the thief must know of the segment that is open: where it begins, its frames, the events so far.
+    pub fn within(&mut self, first_position: u64, digests: Vec<[u8; 32]>, seq: u64) {
+        (self.first_position, self.digests, self.seq) = (first_position, digests, seq);
+    }
+
+    /// The list that says that the first segments are removed, and what is then left.
+    pub fn remove(&mut self, last_segment: u32) -> Vec<(u32, Vec<u8>)> {
+        let next =
+            FrameHeader::read(&self.segments[usize::try_from(last_segment).unwrap()]).unwrap();
+        let generation = last_segment - 1;
+        let steps = &self.successions[..usize::try_from(generation).unwrap()];
+        let removed = Removed {
+            last_segment,
+            next_position: next.header.position,
+            next_seq: next.header.first_seq,
+            from_us: next.header.wall_us,
+            chain: next.header.before.to_string(),
+            generation,
+            successions: steps.iter().map(SuccessionText::new).collect(),
+            segments: Vec::new(),
+        };
+        let mut payload = Vec::new();
+        let raw_len = removed.write(&mut payload);
+        let summary = PayloadSummary {
+            raw_len,
+            ..PayloadSummary::default()
+        };
+        self.seal(FrameKind::Removed, summary, &payload);
+        self.close();
+        let numbered = (1..).zip(self.segments.iter().cloned());
+        numbered
+            .filter(|(number, _)| *number > last_segment)
+            .collect()
+    }
+
+    /// The anchor at the last frame.
+    pub fn anchor(&self) -> Anchor {
+        Anchor {
+            enrolment: self.auditor.enrolment,
+            recording: self.began_at,
+            host: self.host.clone(),
+            position: self.sealer.position() - 1,
+            chain: self.sealer.chain(),
+            sealed_us: self.wall_us(),
+        }
     }
 
     pub fn open(&mut self) {
@@ -268,7 +345,11 @@ impl Recorder {
                 first_us: summary.first_us,
                 last_us: summary.last_us,
                 kinds: summary.kinds,
-                root: summary.root,
+                root: if self.false_roots {
+                    [9; 32]
+                } else {
+                    summary.root
+                },
             }),
             ..self.header(kind)
         };

@@ -18,6 +18,7 @@ mod graph;
 mod markup;
 mod pane;
 mod strip;
+mod verification;
 
 use std::io::{self, Write};
 
@@ -34,6 +35,8 @@ use graph::{Graph, RowKind};
 use markup::{Index, NodeMark, RefMarks, Shown};
 use pane::ProcessPane;
 use strip::{Stage, TimeStrip};
+
+pub use verification::{VerifiedInput, write_verification};
 
 use super::words::counted;
 

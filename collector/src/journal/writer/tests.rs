@@ -73,6 +73,17 @@ impl Store for Disk {
         self.room = self.room.saturating_add(usize::try_from(reserve).unwrap());
         reserve
     }
+
+    fn read(&mut self, number: u32, from: u64, len: usize) -> io::Result<Vec<u8>> {
+        let segment = &self.segments[usize::try_from(number).unwrap() - 1];
+        let from = usize::try_from(from).unwrap().min(segment.len());
+        Ok(segment[from..(from + len).min(segment.len())].to_vec())
+    }
+
+    fn remove(&mut self, number: u32) -> io::Result<()> {
+        self.segments[usize::try_from(number).unwrap() - 1].clear();
+        Ok(())
+    }
 }
 
 fn at(seconds: f64) -> Now {
@@ -306,10 +317,63 @@ fn a_full_disk_without_reserve_leaves_every_frame_before_whole() {
 }
 
 #[test]
-fn a_quota_is_kept_and_the_journal_closed() {
+fn the_oldest_segments_go_to_keep_to_a_quota_and_a_list_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = crate::keys::generate(dir.path()).unwrap();
+    let (state, key) = KeyState::open(&made.endpoint).unwrap();
     let limits = Limits {
-        journal_bytes_max: 5000,
-        ..Limits::default()
+        journal_bytes_max: 40_000,
+        segment_bytes: 5_000,
+    };
+    let identity = Identity::Sealed(state, key);
+    let mut writer = Writer::create(Disk::roomy(), identity, recording(), limits, at(0.0)).unwrap();
+    for number in 0..1000 {
+        let now = at(f64::from(number) * 6.0);
+        writer
+            .push(&event(b"/a", now), Urgency::Critical, now)
+            .unwrap();
+        writer.tick(now).unwrap();
+        assert!(writer.journal_bytes() < 50_000);
+    }
+    let disk = writer.close(at(1e4)).unwrap();
+    assert!(disk.len() < 50_000);
+    let gone = disk.segments.iter().take_while(|it| it.is_empty()).count();
+    assert!(gone > 5 && disk.segments[gone..].iter().all(|it| !it.is_empty()));
+    let (all, _) = frames(&disk);
+    let list = all
+        .iter()
+        .rev()
+        .find(|frame| frame.header.kind == FrameKind::Removed)
+        .unwrap();
+    let removed = saigen_schemas::journal::Removed::read(list).unwrap();
+    let first = all[0].header;
+    assert_eq!(usize::try_from(removed.last_segment), Ok(gone));
+    assert_eq!(
+        (removed.next_position, removed.next_seq, removed.from_us),
+        (first.position, first.first_seq, first.wall_us)
+    );
+    assert_eq!(removed.chain, first.before.to_string());
+    assert_eq!(usize::try_from(removed.generation).unwrap() + 1, gone);
+    let lists = all
+        .iter()
+        .filter(|frame| frame.header.kind == FrameKind::Removed);
+    let steps: Vec<_> = lists
+        .map(|list| saigen_schemas::journal::Removed::read(list).unwrap())
+        .map(|list| (list.generation, list.successions.len()))
+        .collect();
+    let whole = |&(generation, steps): &(u32, usize)| usize::try_from(generation) == Ok(steps);
+    assert!(
+        steps.iter().any(whole) && !steps.iter().all(whole),
+        "{steps:?}"
+    );
+    assert!(removed.segments.iter().all(|one| one.checkpoint.is_some()));
+}
+
+#[test]
+fn a_quota_that_one_segment_fills_ends_the_recording() {
+    let limits = Limits {
+        journal_bytes_max: 200,
+        segment_bytes: 4_000,
     };
     let identity = Identity::Unsealed(EnrolmentId([1; 16]));
     let mut writer = Writer::create(Disk::roomy(), identity, recording(), limits, at(0.0)).unwrap();
@@ -321,7 +385,7 @@ fn a_quota_is_kept_and_the_journal_closed() {
     });
     assert!(matches!(
         error,
-        Some(WriteError::QuotaReached { bytes: 5000 })
+        Some(WriteError::QuotaReached { bytes: 200 })
     ));
     let disk = writer.close(at(1e4)).unwrap();
     assert_eq!(*kinds(&disk).last().unwrap(), FrameKind::Close);

@@ -4,16 +4,17 @@
 //! its time, with the command's tree, or when no more can be written; each way the journal is closed.
 
 use crate::clock;
-use crate::isolate::{self, Isolation, Need, Needs};
+use crate::isolate::{self, Need, Needs};
 use crate::journal::{Directory, Identity, Limits, Recording, StoreError, WriteError, Writer};
 use crate::keys::{self, KeyError, KeyState};
 use crate::machine::Machine;
-use crate::normalize::{ArgsFrom, Codes, Normalizer, Scope, Settings, environment, ledger};
+use crate::normalize::{ArgsFrom, Codes, Normalizer, Scope, Settings, ledger};
 use crate::snapshot::{self, Unowned};
 use crate::source::audit::Share;
 use crate::source::{Feed, SourceError};
 use crate::tree::{Stage, Tree};
 use drain::{Drain, Pace, Signal, Told};
+pub use plan::{name_below, plan};
 use saigen_schemas::event::{
     Event, Fields, Kind, Marks, ProcessKey, RecordBoot, RecordConfiguration, RecordSource, Source,
     SourceState, Text,
@@ -32,6 +33,7 @@ use std::time::{Duration, Instant};
 use watch::{Watch, Whole};
 
 pub mod drain;
+mod plan;
 pub mod sources;
 mod urgency;
 pub mod watch;
@@ -75,87 +77,6 @@ pub struct Options {
     pub linger: Duration,
     /// The command whose tree is recorded; empty for the whole system.
     pub command: Vec<OsString>,
-}
-
-/// A free name for a recording below a directory: the second of its beginning, so that the names are in
-/// the order of time.
-#[must_use]
-pub fn name_below(below: &Path) -> PathBuf {
-    let mut second = clock::wall_us() / 1_000_000;
-    loop {
-        let path = below.join(format!("journal-{second}"));
-        // Two starts in one second, or a clock that went back.
-        if path.symlink_metadata().is_err() {
-            return path;
-        }
-        second += 1;
-    }
-}
-
-/// What would be recorded, from what, and within which bounds, in words. Nothing is changed.
-#[must_use]
-pub fn plan(options: &Options) -> String {
-    use fmt::Write as _;
-    let mut text = String::new();
-    let mut line = |name: &str, value: &str| {
-        // Writing to a text cannot fail.
-        let _ = writeln!(text, "{name:<18}{value}");
-    };
-    let path = |path: &Path| path.display().to_string();
-    let command: Vec<_> = options
-        .command
-        .iter()
-        .map(|word| word.to_string_lossy())
-        .collect();
-    line(
-        "records",
-        &if command.is_empty() {
-            "the whole system".to_owned()
-        } else {
-            format!("{} and all that it starts", command.join(" "))
-        },
-    );
-    line("journal", &path(&options.output));
-    line(
-        "sealed",
-        &options
-            .key
-            .as_deref()
-            .map_or_else(|| "no: without a key".to_owned(), path),
-    );
-    line(
-        "bounds",
-        &format!(
-            "{} MiB of disk, {} MiB of rings in the kernel",
-            options.max_disk >> 20,
-            options.kernel_bytes >> 20
-        ),
-    );
-    let without: Vec<_> = options
-        .without
-        .iter()
-        .map(|feed| ledger::name(*feed))
-        .collect();
-    if !without.is_empty() {
-        line("left out", &without.join(", "));
-    }
-    if options.dns == Dns::Seen {
-        line("names", "answers of name servers are recorded");
-    }
-    let names: Vec<_> = environment::CHOSEN
-        .iter()
-        .map(|name| String::from_utf8_lossy(name))
-        .collect();
-    line("variables", &names.join(" "));
-    for read in crate::source::fanotify::watched_reads() {
-        line(
-            "reads of",
-            &String::from_utf8_lossy(&read).escape_debug().to_string(),
-        );
-    }
-    text.push('\n');
-    text.push_str(&crate::probe::probe().to_string());
-    text
 }
 
 /// How a recording ended.
@@ -354,7 +275,7 @@ impl Recorder {
         for part in &isolation.missing {
             say(&format!("not isolated: {part}"));
         }
-        let configuration = configuration(options, &sources.levels, &isolation);
+        let configuration = plan::configuration(options, &sources.levels, &isolation);
         let recording = Recording {
             host: machine.host.clone(),
             boot: machine.boot,
@@ -774,28 +695,6 @@ fn scope_word(scope: Scope) -> &'static str {
         Scope::System => "system",
         Scope::Tree => "tree",
     }
-}
-
-/// Sources and settings, as the journal holds them.
-fn configuration(options: &Options, levels: &[SourceLevel], isolation: &Isolation) -> String {
-    let command: Vec<_> = options
-        .command
-        .iter()
-        .map(|word| word.to_string_lossy())
-        .collect();
-    serde_json::json!({
-        "command": command,
-        "dns": options.dns == Dns::Seen,
-        "isolation": isolation,
-        "duration_s": options.duration.map(|duration| duration.as_secs()),
-        "kernel_bytes": options.kernel_bytes,
-        "linger_s": options.linger.as_secs(),
-        "max_disk_bytes": options.max_disk,
-        "share_audit": options.share == Share::Yes,
-        "sealed": options.key.is_some(),
-        "sources": levels,
-    })
-    .to_string()
 }
 
 fn hex(bytes: &[u8]) -> String {

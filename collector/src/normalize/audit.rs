@@ -33,7 +33,11 @@ const SETTLING_US: u64 = 1_000_000;
 
 impl Normalizer {
     pub(super) fn audit_event(&mut self, event: AuditEvent) {
-        let entered_us = self.boot_us_of_wall(event.wall_ms.saturating_mul(1_000));
+        // Dated by a wall clock that was stepped since, it may seem to lie ahead: nothing is told before
+        // it happened.
+        let entered_us = self
+            .boot_us_of_wall(event.wall_ms.saturating_mul(1_000))
+            .min(event.drained_us);
         let Some(pid) = event.subject.pid else {
             self.audit_note(&event, entered_us);
             self.assembler.recycle(event);

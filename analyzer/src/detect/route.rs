@@ -37,7 +37,8 @@ fn is_windows(event: &Event<'_>) -> bool {
         | Source::SysmonLinux
         | Source::Kunai
         | Source::Tetragon
-        | Source::Falco => false,
+        | Source::Falco
+        | Source::Syslog => false,
     }
 }
 

@@ -8,6 +8,7 @@ mod audit;
 pub mod json;
 mod lines;
 mod sink;
+mod syslog;
 #[cfg(test)]
 mod testing;
 pub mod text;

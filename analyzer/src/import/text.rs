@@ -2,12 +2,15 @@
 
 use crate::import::audit::{self, Audit, Carrier};
 use crate::import::lines::{Line, Lines};
+use crate::import::syslog::{Entry, Syslog};
 use crate::import::windows::{self, Record, Scratch};
 use crate::import::{At, ImportError, Input, Sink, Skipped, xml};
 
 /// What the lines of one file share.
+#[derive(Debug)]
 pub(super) struct LineReader {
     audit: Audit,
+    syslog: Syslog,
     record: Record,
     scratch: Scratch,
 }
@@ -16,13 +19,15 @@ impl LineReader {
     pub(super) fn new() -> Self {
         Self {
             audit: Audit::new(),
+            syslog: Syslog::default(),
             record: Record::default(),
             scratch: Scratch::default(),
         }
     }
 
-    /// Tells what a line says; whether a reader knows it.
-    pub(super) fn take(
+    /// Tells what a line says that has the marks of a format of its own, event XML or a record of
+    /// audit: whether it has.
+    pub(super) fn take_marked(
         &mut self,
         line: &[u8],
         at: At,
@@ -41,6 +46,26 @@ impl LineReader {
             }
         }
         self.audit.take(line, at, carrier, sink)
+    }
+
+    /// Tells what a line of a system log says: whether it is one.
+    pub(super) fn take_line(
+        &mut self,
+        line: &[u8],
+        at: At,
+        sink: &mut dyn Sink,
+    ) -> Result<bool, ImportError> {
+        self.syslog.take(line, at, sink)
+    }
+
+    /// Tells what a line of a system log says whose head was read from elsewhere.
+    pub(super) fn tell_entry(
+        &mut self,
+        entry: &Entry<'_>,
+        at: At,
+        sink: &mut dyn Sink,
+    ) -> Result<(), ImportError> {
+        self.syslog.tell(entry, None, at, sink)
     }
 
     /// Tells what was held back, at the end of the input.
@@ -67,7 +92,9 @@ pub fn read(input: &mut dyn Input, sink: &mut dyn Sink) -> Result<(), ImportErro
             // No record: a space between two.
         } else if is_remark(line.text) {
             sink.skip(at, Skipped::Empty);
-        } else if !reader.take(line.text, at, Carrier::default(), sink)? {
+        } else if !reader.take_marked(line.text, at, Carrier::default(), sink)?
+            && !reader.take_line(line.text, at, sink)?
+        {
             sink.skip(at, Skipped::Stranger);
         }
     }

@@ -79,6 +79,8 @@ words! {
         Ecs = 38 "ecs",
         /// JSON of no known shape.
         Json = 39 "json",
+        /// A line of a Linux system log.
+        Syslog = 40 "syslog",
     }
 
     /// How a field was had.

@@ -25,6 +25,7 @@ const TOLD_MAX: usize = 1 << 20;
 const OPEN_MAX: usize = 1 << 14;
 
 /// Turns events of audit into ours, one after the other.
+#[derive(Debug)]
 pub(super) struct Mapper {
     syscalls: Syscalls,
     parsed: Parsed,
@@ -39,7 +40,7 @@ pub(super) struct Mapper {
 }
 
 /// A `clone3` that made a thread or a process.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct OpenFork {
     at: At,
     wall_us: i64,

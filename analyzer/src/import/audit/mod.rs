@@ -32,6 +32,7 @@ use window::Window;
 
 /// Records of audit, as they come, to events. What a stream of lines shares stands in here: one for
 /// each file.
+#[derive(Debug)]
 pub(in crate::import) struct Audit {
     window: Window,
     mapper: Mapper,

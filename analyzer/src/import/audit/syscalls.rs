@@ -28,6 +28,7 @@ const OTHERS: &[(u32, &str)] = &[
 ];
 
 /// Tables of names, split once.
+#[derive(Debug)]
 pub(super) struct Syscalls {
     tables: [(u32, &'static str, Vec<&'static str>); 3],
 }

@@ -8,22 +8,38 @@
 //! | winlogbeat to 6 | `event_data`, `log_name` | [`winlogbeat`] |
 //! | flat export | `EventID` beside a channel, provider or Sysmon's `UtcTime` | [`flat`] |
 //! | normal form of EQL | `event_type`, `timestamp`, `unique_pid` | [`eql`] |
+//! | Kunai | `data` beside `info.event`, `info.task` | [`kunai`] |
+//! | Tetragon | `process_exec`, `process_exit`, `process_kprobe`, … | [`tetragon`] |
+//! | Falco, sysdig | `rule` with `output_fields`; `evt.num` with `evt.type` | [`falco`] |
+//! | osquery | `columns` beside `hostIdentifier` | [`osquery`] |
+//! | ECS: auditbeat, endpoint sensors | `event.category` and its like | [`auditbeat`] |
+//! | a line of a Linux log in an object | `SyslogMessage`, `MESSAGE`, `message`, … | [`carrier`] |
 //! | anything else | | [`unknown`] |
 //!
 //! Around any of them may stand what a search engine adds: `_source`, `result`, a list of hits.
 
+mod auditbeat;
+mod carrier;
 mod eql;
+mod falco;
 mod flat;
+mod kunai;
+#[cfg(test)]
+mod linux_tests;
 mod nested;
 mod objects;
+mod osquery;
+mod pick;
 #[cfg(test)]
 mod tests;
+mod tetragon;
 pub mod tree;
 mod unknown;
 mod winlogbeat;
 
 use crate::import::json::objects::Objects;
 use crate::import::json::tree::{Sort, Tree, Value};
+use crate::import::text::LineReader;
 use crate::import::windows::{self, Record};
 use crate::import::{At, ImportError, Input, Sink, Skipped};
 use saigen_schemas::event::FieldsBuf;
@@ -36,6 +52,15 @@ pub struct Work {
     fields: FieldsBuf,
     path: Vec<u8>,
     text: Vec<u8>,
+    /// Made when the first line of a Linux log is found.
+    lines: Option<LineReader>,
+    further: tetragon::Further,
+}
+
+impl Work {
+    fn lines(&mut self) -> &mut LineReader {
+        self.lines.get_or_insert_with(LineReader::new)
+    }
 }
 
 /// Tells all that a file of JSON holds.
@@ -54,7 +79,10 @@ pub fn read(input: &mut dyn Input, sink: &mut dyn Sink) -> Result<(), ImportErro
         };
         tell(object, place, &mut work, sink)?;
     }
-    Ok(())
+    match work.lines {
+        Some(mut lines) => lines.finish(sink),
+        None => Ok(()),
+    }
 }
 
 /// The bytes of the object that begins at a place.
@@ -107,9 +135,41 @@ fn tell(
         }
         Shape::List => return tell_list(object, place, work, sink),
         Shape::Eql => return eql::tell(object, place.at, work, sink),
-        Shape::Unknown => return unknown::tell(object, place.at, work, sink),
+        Shape::Unknown => return tell_other(object, place.at, work, sink),
     }
     windows::map(&work.record, &mut work.windows, place.at, sink)
+}
+
+/// Tells an object that is no record of Windows.
+fn tell_other(
+    object: Value<'_>,
+    at: At,
+    work: &mut Work,
+    sink: &mut dyn Sink,
+) -> Result<(), ImportError> {
+    if kunai::is_event(object) {
+        return kunai::tell(object, at, work, sink);
+    }
+    if let Some(name) = tetragon::name_of(object) {
+        return tetragon::tell(object, name, at, work, sink);
+    }
+    if falco::is_event(object) {
+        return falco::tell(object, at, work, sink);
+    }
+    if osquery::is_row(object) {
+        return osquery::tell(object, at, work, sink);
+    }
+    let is_ecs = auditbeat::is_event(object);
+    if is_ecs && auditbeat::tell(object, at, work, sink)? {
+        return Ok(());
+    }
+    if carrier::tell(object, at, work, sink)? {
+        return Ok(());
+    }
+    if is_ecs {
+        return auditbeat::tell_raw(object, at, work, sink);
+    }
+    unknown::tell(object, at, work, sink)
 }
 
 /// Tells each object of the lists within one, at its own place.

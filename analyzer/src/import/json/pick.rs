@@ -164,16 +164,4 @@ impl Out<'_> {
         };
         self.sink.event(self.at, &event)
     }
-
-    /// Tells something that the record says beside its own matter, without its fields.
-    pub(super) fn tell_beside(
-        &mut self,
-        actor: Option<ProcessKey>,
-        kind: Kind<'_>,
-    ) -> Result<(), ImportError> {
-        let fields = std::mem::replace(&mut self.extra, Fields(b""));
-        let told = self.tell(actor, kind);
-        self.extra = fields;
-        told
-    }
 }

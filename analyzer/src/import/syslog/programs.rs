@@ -29,10 +29,7 @@ pub(super) fn read<'l>(entry: &Entry<'l>) -> Said<'l> {
         b"sshd" | b"sshd-session" | b"dropbear" => {
             Said::only(ssh(text, entry.program).or_else(|| pam(text, entry.program)))
         }
-        b"sudo" | b"doas" => match sudo(text) {
-            Some(said) => said,
-            None => Said::default(),
-        },
+        b"sudo" | b"doas" => sudo(text).unwrap_or_default(),
         b"su" | b"runuser" => Said::only(su(text, entry.program)),
         b"cron" | b"CRON" | b"crond" | b"/usr/sbin/cron" | b"anacron" => Said::only(cron(text)),
         _ => Said::only(pam(text, entry.program)),

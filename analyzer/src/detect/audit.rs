@@ -1,9 +1,98 @@
-//! Our events in the words of the Linux audit system.
+//! Events in the words of the Linux audit system: its own records one by one, and ours as it would
+//! have written them.
 
-use saigen_schemas::event::Kind;
+use saigen_schemas::event::{Event, Kind, Source, Text};
 
-use crate::detect::fields::{View, held, owned};
+use crate::detect::fields::{Line, View, held, owned};
 use crate::detect::{Subject, Value};
+
+/// The records of an event of audit, each with its own fields, as rules for `auditd` are written:
+/// one record is one event to them.
+///
+/// Their fields stand one record after the other, each led by its `type`. Empty for an event that
+/// comes from elsewhere, or from a forwarder that makes one line of all.
+pub(super) fn records<'e>(event: &Event<'e>) -> Vec<Vec<(Text<'e>, Text<'e>)>> {
+    let mut records: Vec<Vec<(Text<'e>, Text<'e>)>> = Vec::new();
+    if event.source != Source::Audit {
+        return records;
+    }
+    for (name, value) in event.extra.iter() {
+        if name.0 == b"type" {
+            if value.0.starts_with(b"AUOMS") {
+                return Vec::new();
+            }
+            records.push(Vec::new());
+        }
+        if let Some(record) = records.last_mut() {
+            record.push((name, value));
+        }
+    }
+    records
+}
+
+/// One record of audit.
+pub(super) struct AuditRecord<'v, 'e, 'a> {
+    pub(super) view: &'v View<'e, 'a>,
+    pub(super) fields: &'v [(Text<'a>, Text<'a>)],
+}
+
+impl AuditRecord<'_, '_, '_> {
+    fn is(&self, name: &[u8]) -> bool {
+        self.fields
+            .first()
+            .is_some_and(|(_, value)| value.0 == name)
+    }
+}
+
+impl Subject for AuditRecord<'_, '_, '_> {
+    fn field(&self, name: &str) -> Option<Value<'_>> {
+        let named = |name: &str| {
+            let mut values = self
+                .fields
+                .iter()
+                .filter(|(own, _)| own.0 == name.as_bytes())
+                .map(|(_, value)| Value::Text(value.lossy()));
+            let first = values.next()?;
+            let rest: Vec<Value<'_>> = values.collect();
+            if rest.is_empty() {
+                return Some(first);
+            }
+            Some(Value::Any(std::iter::once(first).chain(rest).collect()))
+        };
+        if let Some(value) = named(name) {
+            return Some(value);
+        }
+        match name {
+            // Its name until Linux 4.
+            "nametype" => named("objtype"),
+            // A long argument is in pieces there, and whole in the event.
+            _ if self.is(b"EXECVE") => argument(&self.view.event.kind, name),
+            "Computer" | "host" | "kind" | "source" => self.view.field(name),
+            _ => None,
+        }
+    }
+
+    fn texts(&self, visit: &mut dyn FnMut(&str)) {
+        for (_, value) in self.fields {
+            visit(&value.lossy());
+        }
+        if self.is(b"EXECVE")
+            && let Some(Value::Text(line)) = self.view.line(Line::Own)
+        {
+            visit(&line);
+        }
+    }
+}
+
+/// An argument of a program's start, `a0`, `a1`, ….
+fn argument<'v>(kind: &Kind<'v>, name: &str) -> Option<Value<'v>> {
+    let Kind::ProcessStart(start) = kind else {
+        return None;
+    };
+    let index: usize = name.strip_prefix('a')?.parse().ok()?;
+    let arg = start.args?.iter().nth(index)?;
+    Some(Value::Text(arg.lossy()))
+}
 
 /// The same event in the words of the Linux audit system, so that rules for `auditd` find what
 /// another source recorded. One event stands for the records that audit would have written.
@@ -36,17 +125,7 @@ impl Subject for AuditWords<'_, '_, '_> {
             "auid" => kind.get("login_uid").and_then(held),
             "ses" => kind.get("session").and_then(held),
             "success" => Some(Value::text("yes")),
-            _ => {
-                let Kind::ProcessStart(start) = kind else {
-                    return None;
-                };
-                let index: usize = name.strip_prefix('a')?.parse().ok()?;
-                start
-                    .args?
-                    .iter()
-                    .nth(index)
-                    .map(|arg| Value::Text(arg.lossy()))
-            }
+            _ => argument(kind, name),
         }
     }
 

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rsigma_eval::{Engine as Matcher, EvaluationResult, FieldMatch, MatchDetailLevel, ResultBody};
-use saigen_schemas::event::{Event, Kind, Source};
+use saigen_schemas::event::{Event, Kind};
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
 use crate::detect::allow::{Allowed, EVERY_RULE, Exception, Quiet};
-use crate::detect::audit::AuditWords;
+use crate::detect::audit::{self, AuditRecord, AuditWords};
 use crate::detect::detection::{INDICATOR, MatchedField, cut};
 use crate::detect::fields::{Context, View};
 use crate::detect::indicators::Indicators;
@@ -309,10 +309,20 @@ impl Engine {
         let view = View::new(event, context);
         let mut matches = Vec::new();
         for source in sources_of(event) {
-            if source == LogSource::LinuxAuditd && !is_audit_record(event) {
-                self.hold(source, &AuditWords(&view), &mut matches);
-            } else {
+            if source != LogSource::LinuxAuditd {
                 self.hold(source, &view, &mut matches);
+                continue;
+            }
+            let records = audit::records(event);
+            if records.is_empty() {
+                self.hold(source, &AuditWords(&view), &mut matches);
+            }
+            for fields in &records {
+                let record = AuditRecord {
+                    view: &view,
+                    fields,
+                };
+                self.hold(source, &record, &mut matches);
             }
         }
         let mut matches = in_order(matches);
@@ -438,11 +448,6 @@ impl Engine {
     pub(super) const fn links(&self) -> &Links {
         &self.links
     }
-}
-
-/// Whether an event is a record of audit's own, with audit's own fields.
-fn is_audit_record(event: &Event<'_>) -> bool {
-    event.source == Source::Audit && matches!(event.kind, Kind::RecordRaw(_))
 }
 
 /// The fields that say what the file is whose hashes an event of this kind carries, by the names of rules and of

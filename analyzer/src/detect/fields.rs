@@ -83,7 +83,7 @@ pub(super) struct View<'e, 'a> {
 
 /// Which of [`View::lines`].
 #[derive(Clone, Copy)]
-enum Line {
+pub(super) enum Line {
     Own,
     Actor,
     Parent,
@@ -98,7 +98,7 @@ impl<'e, 'a> View<'e, 'a> {
         }
     }
 
-    fn line(&self, line: Line) -> Option<Value<'_>> {
+    pub(super) fn line(&self, line: Line) -> Option<Value<'_>> {
         let facts = match line {
             Line::Own => None,
             Line::Actor => Some(self.context.actor?),
@@ -143,7 +143,10 @@ impl<'e, 'a> View<'e, 'a> {
             "parent_euid" => parent.and_then(|parent| parent.euid).map(narrow),
             "CurrentDirectory" => text(start.cwd),
             "User" => user(start.account, start.euid.or(start.uid)),
+            // On Linux these two of Sysmon's names are the login user and the session.
+            "LogonId" if is_linux(self.event) => start.login_uid.map(narrow),
             "LogonId" => start.session.and_then(number),
+            "TerminalSessionId" if is_linux(self.event) => start.session.and_then(number),
             "TerminalSessionId" => text(start.tty),
             "ProcessId" => self
                 .event
@@ -359,8 +362,13 @@ impl<'e, 'a> View<'e, 'a> {
     }
 
     fn of_session(&self, name: &str) -> Option<Value<'_>> {
-        if let (Kind::PrivilegeSwitch(switch), "SubjectUserName") = (&self.event.kind, name) {
-            return text(switch.account);
+        if let Kind::PrivilegeSwitch(switch) = &self.event.kind {
+            match name {
+                "SubjectUserName" => return text(switch.account),
+                // As sudo writes it: whose rights were asked for.
+                "USER" => return text(switch.to_account),
+                _ => {}
+            }
         }
         let own = match name {
             "TargetUserName" | "User" | "USER" => "account",
@@ -499,6 +507,14 @@ impl Subject for View<'_, '_> {
             visit(&value.lossy());
         }
     }
+}
+
+/// Whether the event is of Linux, by who can report it.
+fn is_linux(event: &Event<'_>) -> bool {
+    !matches!(
+        event.source,
+        Source::Sysmon | Source::Evtx | Source::Ecs | Source::Json
+    )
 }
 
 pub(super) fn text(text: Option<Text<'_>>) -> Option<Value<'_>> {

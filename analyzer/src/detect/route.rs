@@ -55,6 +55,7 @@ fn has_windows_path(event: &Event<'_>) -> bool {
 fn linux_kinds(event: &Event<'_>, sources: &mut Vec<LogSource>) {
     let (own, audit) = match &event.kind {
         Kind::ProcessStart(_) => (LogSource::LinuxProcessCreation, true),
+        Kind::ProcessFork(_) if event.source == Source::Audit => (LogSource::LinuxAuditd, true),
         Kind::ProcessFork(_) => return,
         Kind::ProcessExit(_) => (LogSource::LinuxProcessTermination, false),
         Kind::CredentialsChanged(_) => (LogSource::LinuxCredentialsChange, true),
@@ -96,7 +97,7 @@ fn linux_kinds(event: &Event<'_>, sources: &mut Vec<LogSource>) {
         | Kind::StateSocket(_)
         | Kind::StateModule(_)
         | Kind::StateAccount(_)
-        | Kind::StateAutostart(_) => (LogSource::LinuxState, false),
+        | Kind::StateAutostart(_) => return sources.push(LogSource::LinuxState),
         Kind::RecordSource(_)
         | Kind::RecordLoss(_)
         | Kind::ClockStep(_)
@@ -109,27 +110,75 @@ fn linux_kinds(event: &Event<'_>, sources: &mut Vec<LogSource>) {
         Kind::RecordRaw(_) => (linux_service(event), event.source == Source::Audit),
     };
     sources.push(own);
-    if audit && own != LogSource::LinuxAuditd {
+    if event.source == Source::Syslog {
+        line_services(event, sources);
+    }
+    // What audit itself recorded is asked about in its own words, whatever it became here.
+    if (audit || event.source == Source::Audit) && own != LogSource::LinuxAuditd {
         sources.push(LogSource::LinuxAuditd);
     }
 }
 
-/// The log that a line came from, by the program that wrote it.
+/// The log that a record came from that is of no kind of its own.
 fn linux_service(event: &Event<'_>) -> LogSource {
     if event.source == Source::Audit {
-        return LogSource::LinuxAuditd;
+        LogSource::LinuxAuditd
+    } else {
+        // Services of its own come with the line: see `line_services`.
+        LogSource::LinuxSyslog
     }
-    let program = event
-        .extra
-        .get("program")
-        .map(Text::lossy)
-        .unwrap_or_default();
-    match program.as_ref() {
-        "sshd" | "sshd-session" => LogSource::LinuxSshd,
-        "sudo" => LogSource::LinuxSudo,
-        "cron" | "CRON" | "crond" => LogSource::LinuxCron,
-        "su" | "login" | "passwd" | "useradd" | "usermod" => LogSource::LinuxAuth,
-        _ => LogSource::LinuxSyslog,
+}
+
+/// The services that rules call a line of a system log by, after the program that wrote it. All
+/// lines are of `syslog`; those about who comes in are of `auth` as well, since they share a file.
+fn line_services(event: &Event<'_>, sources: &mut Vec<LogSource>) {
+    let program = event.extra.get("program").map(|name| name.0);
+    let program = program.unwrap_or_default();
+    let name = program
+        .rsplit(|&byte| byte == b'/')
+        .next()
+        .unwrap_or(program);
+    let own = match name {
+        b"sshd" | b"sshd-session" | b"sshd-auth" => Some(LogSource::LinuxSshd),
+        b"sudo" => Some(LogSource::LinuxSudo),
+        b"cron" | b"CRON" | b"crond" | b"crontab" | b"anacron" => Some(LogSource::LinuxCron),
+        b"clamd" | b"freshclam" | b"clamscan" | b"clamav-daemon" => Some(LogSource::LinuxClamav),
+        b"vsftpd" => Some(LogSource::LinuxVsftpd),
+        b"guacd" | b"guacamole" => Some(LogSource::LinuxGuacamole),
+        _ => None,
+    };
+    let is_auth = matches!(
+        name,
+        b"sshd"
+            | b"sshd-session"
+            | b"sshd-auth"
+            | b"sudo"
+            | b"su"
+            | b"login"
+            | b"passwd"
+            | b"pkexec"
+            | b"polkitd"
+            | b"useradd"
+            | b"usermod"
+            | b"userdel"
+            | b"groupadd"
+            | b"groupmod"
+            | b"groupdel"
+            | b"chage"
+            | b"chpasswd"
+            | b"gpasswd"
+            | b"systemd-logind"
+            | b"CRON"
+    );
+    let services = [
+        own,
+        is_auth.then_some(LogSource::LinuxAuth),
+        Some(LogSource::LinuxSyslog),
+    ];
+    for service in services.into_iter().flatten() {
+        if !sources.contains(&service) {
+            sources.push(service);
+        }
     }
 }
 

@@ -88,6 +88,12 @@ log_sources! {
     LinuxSudo = "linux", "", "sudo";
     /// Lines of `cron`.
     LinuxCron = "linux", "", "cron";
+    /// Lines of the ClamAV scanner.
+    LinuxClamav = "linux", "", "clamav";
+    /// Lines of the `vsftpd` server.
+    LinuxVsftpd = "linux", "", "vsftpd";
+    /// Lines of Guacamole.
+    LinuxGuacamole = "linux", "", "guacamole";
 
     /// Sysmon 1, Security 4688.
     WindowsProcessCreation = "windows", "process_creation", "";

@@ -70,7 +70,7 @@ impl Processes {
             return None;
         }
         let parent = parent.and_then(|key| self.resolve(moment, key));
-        if let Some(process) = self.find_exact(moment, child) {
+        if let Some(process) = self.find_exact(moment, child, parent) {
             // A late record, or a second source's: the process is known already.
             let set = parent.map(|parent| self.set_parent(process, parent));
             let first = self.process(process)?.first_unit;
@@ -106,7 +106,12 @@ impl Processes {
     }
 
     /// A process by its key, but not one that only had the pid before: a fork makes a new one.
-    fn find_exact(&self, moment: Moment, key: ProcessKey) -> Option<ProcessId> {
+    fn find_exact(
+        &self,
+        moment: Moment,
+        key: ProcessKey,
+        parent: Option<UnitId>,
+    ) -> Option<ProcessId> {
         let process = self.find(moment.machine, key, moment.wall_us)?;
         let row = self.process(process)?;
         let same_start = key.start_us != 0 && row.key.start_us != 0;
@@ -114,7 +119,12 @@ impl Processes {
         let near = self.unit(row.first_unit).is_some_and(|unit| {
             unit.start_us.abs_diff(moment.wall_us) < REORDERED_US.unsigned_abs()
         });
-        (same_start || same_guid || near).then_some(process)
+        // A short life, and its pid given to another parent's child: two processes.
+        let of_another = parent.zip(row.parent).is_some_and(|(parent, known)| {
+            let of = |unit: UnitId| self.unit(unit).map(|unit| unit.process);
+            of(parent) != of(known)
+        });
+        (same_start || same_guid || (near && !of_another)).then_some(process)
     }
 
     /// A process begins as a copy of its parent.
@@ -171,6 +181,7 @@ impl Processes {
         let process = self.unit(unit)?.process;
         let parent = parent.and_then(|parent| self.resolve(moment, parent));
         if let Some(parent) = parent {
+            self.learn_named(parent, start.parent_image, start.parent_command_line, None);
             let fresh = self.unit(unit)?.program == Program::Unknown;
             if self.set_parent(process, parent) == ParentSet::Set && fresh {
                 self.copy_parent(unit, parent);

@@ -439,6 +439,7 @@ impl Processes {
         key: ProcessKey,
         at_us: i64,
     ) -> Option<ProcessId> {
+        let key = self.own_key(machine, key);
         if let Some(guid) = key.guid {
             let known = self.by_guid.get(&(self.host_of(machine)?, guid));
             if known.is_some() || key.pid == 0 {
@@ -460,6 +461,21 @@ impl Processes {
             next = process.same_pid_before;
         }
         None
+    }
+
+    /// A key without a GUID that is another pid's: where a log gives one at each exec (Sysmon for
+    /// Linux), what a fork does before its own is told under its parent's.
+    fn own_key(&self, machine: MachineId, key: ProcessKey) -> ProcessKey {
+        let owner = || {
+            let known = self.by_guid.get(&(self.host_of(machine)?, key.guid?))?;
+            Some(self.process(*known)?.key.pid)
+        };
+        match owner() {
+            Some(pid) if pid != 0 && key.pid != 0 && pid != key.pid => {
+                ProcessKey { guid: None, ..key }
+            }
+            Some(_) | None => key,
+        }
     }
 
     /// Whether a process and a key do not name two different GUIDs.
@@ -505,6 +521,7 @@ impl Processes {
         recorded: Recorded,
         start_us: i64,
     ) -> Option<UnitId> {
+        let key = self.own_key(machine, key);
         let id = ProcessId::from_index(self.processes.len())?;
         let unit = UnitId::from_index(self.units.len())?;
         let before = if key.pid == 0 {
@@ -536,6 +553,7 @@ impl Processes {
 
     /// Lets a process be found by a further key: one that says more, or another source's.
     pub(crate) fn name(&mut self, machine: MachineId, key: ProcessKey, id: ProcessId) {
+        let key = self.own_key(machine, key);
         if key.start_us != 0 {
             self.by_key
                 .entry((machine, key.pid, key.start_us))

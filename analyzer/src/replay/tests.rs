@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 use saigen_schemas::event::{
-    CredentialsChanged, Event, Kind, Logon, NetworkClosed, NetworkConnected, NetworkListening,
-    ProcessFork, ProcessKey, ProcessStart, Protocol, StateAccount, Text,
+    CredentialsChanged, Event, Guid, Kind, Logon, NetworkClosed, NetworkConnected,
+    NetworkListening, ProcessFork, ProcessKey, ProcessStart, Protocol, StateAccount, Text,
 };
 
 use crate::reference::{EventRef, SourceId};
@@ -364,4 +364,69 @@ proptest! {
         let units = processes.unit_ids().count();
         prop_assert_eq!(lines.lines().filter(|line| line.starts_with(' ')).count(), units);
     }
+}
+
+#[test]
+fn a_pid_that_is_given_away_within_a_second_is_two_processes() {
+    let mut tale = Tale::on("h", 1);
+    let by_pid = |pid| ProcessKey::new(pid, 0);
+    let start = |parent, image: &'static str| {
+        Kind::ProcessStart(ProcessStart {
+            parent: Some(by_pid(parent)),
+            image: Some(image.into()),
+            ..ProcessStart::default()
+        })
+    };
+    tale.tell(Some(by_pid(50)), start(40, "/bin/rm"));
+    let fork = ProcessFork {
+        parent: Some(by_pid(41)),
+    };
+    tale.tell(Some(by_pid(50)), Kind::ProcessFork(fork));
+    tale.tell(Some(by_pid(50)), start(41, "/bin/csh"));
+    let mut replay = Replay::new();
+    for (reference, event) in &tale.events {
+        replay.apply(*reference, event);
+    }
+    let actor = replay.applied().and_then(|applied| applied.actor).unwrap();
+    let facts = replay.facts(actor).unwrap();
+    assert_eq!(facts.image.unwrap(), "/bin/csh".into());
+    let parent = replay.facts(facts.parent.unwrap()).unwrap();
+    assert_eq!(parent.key.pid, 41);
+}
+
+#[test]
+fn what_a_fork_does_under_its_parents_guid_is_its_own() {
+    let mut tale = Tale::on("h", 1);
+    let by_guid = |pid, guid: u8| ProcessKey {
+        pid,
+        start_us: 0,
+        guid: Some(Guid([guid; 16])),
+    };
+    let start = |parent| {
+        Kind::ProcessStart(ProcessStart {
+            parent: Some(parent),
+            image: Some("/bin/bash".into()),
+            parent_image: Some("/usr/bin/java".into()),
+            ..ProcessStart::default()
+        })
+    };
+    tale.tell(Some(by_guid(50, 1)), start(by_guid(40, 9)));
+    // The fork connects before it execs; its own identity comes with that.
+    tale.tell(
+        Some(by_guid(51, 1)),
+        Kind::NetworkConnected(NetworkConnected::default()),
+    );
+    tale.tell(Some(by_guid(51, 2)), start(by_guid(50, 1)));
+    let mut replay = Replay::new();
+    let mut actors = Vec::new();
+    for (reference, event) in &tale.events {
+        replay.apply(*reference, event);
+        actors.push(replay.applied().and_then(|applied| applied.actor).unwrap());
+    }
+    assert_eq!(replay.processes().len(), 3);
+    let of = |unit| replay.facts(unit).unwrap();
+    assert_eq!((of(actors[1]).key.pid, of(actors[2]).key.pid), (51, 51));
+    assert_eq!(of(of(actors[2]).parent.unwrap()).key.pid, 50);
+    let root = of(of(actors[0]).parent.unwrap());
+    assert_eq!(root.image.unwrap(), "/usr/bin/java".into());
 }

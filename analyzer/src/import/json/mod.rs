@@ -6,6 +6,7 @@
 //! | event log as XML turned to JSON | `Event.System`, `System` | [`nested`] |
 //! | winlogbeat 7 and later, ECS | `winlog` | [`winlogbeat`] |
 //! | winlogbeat to 6 | `event_data`, `log_name` | [`winlogbeat`] |
+//! | Wazuh | `data.win` | [`wazuh`] |
 //! | flat export | `EventID` beside a channel, provider or Sysmon's `UtcTime` | [`flat`] |
 //! | normal form of EQL | `event_type`, `timestamp`, `unique_pid` | [`eql`] |
 //! | Kunai | `data` beside `info.event`, `info.task` | [`kunai`] |
@@ -35,6 +36,7 @@ mod tests;
 mod tetragon;
 pub mod tree;
 mod unknown;
+mod wazuh;
 mod winlogbeat;
 
 use crate::import::json::objects::Objects;
@@ -107,6 +109,8 @@ enum Shape {
     Nested,
     /// winlogbeat, either age.
     Winlogbeat,
+    /// Wazuh.
+    Wazuh,
     /// All on one level.
     Flat,
     /// EQL's normal form.
@@ -128,6 +132,7 @@ fn tell(
     match shape_of(object) {
         Shape::Nested => nested::fill(object, work),
         Shape::Winlogbeat => winlogbeat::fill(object, work),
+        Shape::Wazuh => wazuh::fill(object, work),
         Shape::Flat => flat::fill(object, work),
         Shape::Around(key) => {
             let inner = object.get(key).unwrap_or(object);
@@ -218,6 +223,7 @@ fn shape_of(object: Value<'_>) -> Shape {
             b"Event" if value.get("System").is_some() => return Shape::Nested,
             b"System" if is_object && value.get("EventID").is_some() => return Shape::Nested,
             b"winlog" if is_object => return Shape::Winlogbeat,
+            b"data" if value.at_path(&["win", "system"]).is_some() => return Shape::Wazuh,
             b"event_data" => data = is_object,
             b"_source" if is_object => return Shape::Around("_source"),
             b"result" if is_object => around = Some("result"),
@@ -244,7 +250,12 @@ fn shape_of(object: Value<'_>) -> Shape {
 /// Whether it is a list of records, or an object around one (`hits.hits`).
 fn holds_objects(value: Value<'_>) -> bool {
     let is_record = |item: Value<'_>| match shape_of_record(item) {
-        Shape::Nested | Shape::Winlogbeat | Shape::Flat | Shape::Eql | Shape::Around(_) => true,
+        Shape::Nested
+        | Shape::Winlogbeat
+        | Shape::Wazuh
+        | Shape::Flat
+        | Shape::Eql
+        | Shape::Around(_) => true,
         Shape::List | Shape::Unknown => false,
     };
     let first_is_record = |list: Value<'_>| list.items().next().is_some_and(is_record);
@@ -258,6 +269,8 @@ fn shape_of_record(item: Value<'_>) -> Shape {
         Shape::Around("_source")
     } else if has("winlog") || has("event_data") {
         Shape::Winlogbeat
+    } else if item.at_path(&["data", "win"]).is_some() {
+        Shape::Wazuh
     } else if has("Event") || has("System") {
         Shape::Nested
     } else if has("EventID") || has("EventId") || has("EventCode") {

@@ -18,6 +18,10 @@ const BEAT_6: &str = r#"{"@timestamp":"2031-05-04T10:00:01.130Z","beat":{"name":
 
 const MESSAGE_ONLY: &str = r#"{"EventTime":"2031-05-04 10:00:01","Hostname":"desk7.example","EventType":"INFO","SeverityValue":2,"EventID":1,"SourceName":"Microsoft-Windows-Sysmon","Channel":"Microsoft-Windows-Sysmon/Operational","ProcessID":3100,"AccountName":"SYSTEM","Domain":"NT AUTHORITY","Message":"Process Create:\r\nRuleName: \r\nUtcTime: 2031-05-04 10:00:01.125\r\nProcessGuid: {11111111-2222-3333-4444-555555555555}\r\nProcessId: 4242\r\nImage: C:\\Tools\\a b.exe\r\nCommandLine: \"C:\\Tools\\a b.exe\" -x\r\nUser: DESK7\\ida\r\nParentProcessGuid: {11111111-2222-3333-4444-000000000001}\r\nParentProcessId: 4000\r\nParentImage: C:\\Windows\\explorer.exe"}"#;
 
+const BEAT_ECS: &str = r#"{"@timestamp":"2031-05-04T10:00:01.125Z","event":{"code":"1"},"process":{"entity_id":"{11111111-2222-3333-4444-555555555555}","pid":4242,"executable":"C:\\Tools\\a b.exe","command_line":"\"C:\\Tools\\a b.exe\" -x","parent":{"entity_id":"{11111111-2222-3333-4444-000000000001}","pid":4000,"executable":"C:\\Windows\\explorer.exe"},"hash":{"md5":"00"}},"user":{"name":"ida","domain":"DESK7"},"winlog":{"channel":"Microsoft-Windows-Sysmon/Operational","provider_name":"Microsoft-Windows-Sysmon","computer_name":"desk7.example","event_id":"1","event_data":{"Company":"-"}}}"#;
+
+const WAZUH: &str = r#"{"timestamp":"2031-05-04T10:00:02.000+0000","data":{"win":{"system":{"providerName":"Microsoft-Windows-Sysmon","eventID":"1","channel":"Microsoft-Windows-Sysmon/Operational","computer":"desk7.example","systemTime":"2031-05-04T10:00:01.1300000Z","eventRecordID":"77"},"eventdata":{"utcTime":"2031-05-04 10:00:01.125","processGuid":"{11111111-2222-3333-4444-555555555555}","processId":"4242","image":"C:\\\\Tools\\\\a b.exe","commandLine":"\"C:\\\\Tools\\\\a b.exe\" -x","parentProcessGuid":"{11111111-2222-3333-4444-000000000001}","parentProcessId":"4000","parentImage":"C:\\\\Windows\\\\explorer.exe","user":"DESK7\\\\ida"}}}}"#;
+
 fn one(json: &str) -> Json {
     let told = Told::by(read, json.as_bytes());
     assert!(told.skipped.is_empty() && told.findings.is_empty());
@@ -44,6 +48,8 @@ fn every_shape_tells_the_same_start() {
         BEAT_7.to_owned(),
         dotted,
         BEAT_6.to_owned(),
+        BEAT_ECS.to_owned(),
+        WAZUH.to_owned(),
         MESSAGE_ONLY.to_owned(),
         format!("{{\"_index\":\"w\",\"_source\":{FLAT}}}"),
         format!("{{\"preview\":false,\"result\":{FLAT}}}"),
@@ -136,7 +142,17 @@ fn a_record_can_be_had_again_by_its_place() {
 
 #[test]
 fn changed_bytes_never_panic() {
-    let file = [FLAT, NESTED, NAMED_DATA, BEAT_7, BEAT_6, MESSAGE_ONLY].join("\n");
+    let file = [
+        FLAT,
+        NESTED,
+        NAMED_DATA,
+        BEAT_7,
+        BEAT_6,
+        BEAT_ECS,
+        WAZUH,
+        MESSAGE_ONLY,
+    ]
+    .join("\n");
     mutate(file.as_bytes(), 2000, |bytes, counted: &mut Counted| {
         read(&mut std::io::Cursor::new(bytes), counted).unwrap();
     });

@@ -59,14 +59,14 @@ fn unpacked(archive: &str, into: &Path) -> Option<()> {
         .arg("-C")
         .arg(into)
         .status()
-        .unwrap();
+        .expect("tar runs");
     assert!(status.success());
     Some(())
 }
 
 fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(folder).expect("the folder was unpacked") {
+        let path = entry.expect("the folder can be read").path();
         if path.is_dir() {
             files(&path, ending, found);
         } else if path.extension().is_some_and(|own| own == ending) {
@@ -78,7 +78,8 @@ fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
 
 /// How often the rule must fire at least, by the description beside a recording.
 fn stated(recording: &Path) -> u64 {
-    let info = fs::read_to_string(recording.with_file_name("info.yml")).unwrap();
+    let info = fs::read_to_string(recording.with_file_name("info.yml"))
+        .expect("a recording has a description");
     info.lines()
         .filter_map(|line| {
             line.trim()

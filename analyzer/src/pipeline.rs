@@ -4,12 +4,12 @@
 //! read ─▶ detect, replay, graph ─▶ reconstruct ─▶ cite ─▶ report
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use saigen_schemas::event::Event;
+use saigen_schemas::event::{Event, write_json};
 use saigen_schemas::report::{
-    Evidence, EvidenceRef, Gap as GapRow, Grade, Moment, Record, RefusedRule, Report, RuleSet,
-    Sentence, SilentRule, Suppressed, Tool,
+    Evidence, EvidenceRef, FindingKind, Gap as GapRow, Grade, Moment, Record, RefusedRule, Report,
+    RuleSet, Sentence, SilentRule, Suppressed, Tool,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -18,9 +18,11 @@ use crate::detect::{
 };
 use crate::evidence::{Journal, JournalStream, Records, Verification};
 use crate::graph::GraphBuilder;
+use crate::import::{Foreign, sentence};
 use crate::reconstruct::{self, Connections, Reconstruction};
-use crate::reference::{EventRef, Place};
+use crate::reference::{Citations, EventRef, Place};
 use crate::replay::{self, Merge, Replay};
+use crate::stream::EventStream;
 
 /// Events between two calls of a progress.
 const STEP: u64 = 1 << 14;
@@ -35,19 +37,40 @@ pub struct Request {
     pub command: String,
 }
 
-/// Goes the whole path from verified journals to the report; the case adds the head of its custody
+/// All evidence of a case: journals that were verified, and files that others recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct Exhibits<'a> {
+    /// Journals, each with its verdict.
+    pub journals: &'a [(Journal, Verification)],
+    /// Files that others recorded.
+    pub foreign: &'a Foreign,
+    /// How records in archives are named.
+    pub citations: &'a Citations,
+}
+
+impl Exhibits<'_> {
+    /// Events of all evidence.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        let journals = self.journals.iter().map(|(_, verified)| verified.events);
+        journals.sum::<u64>() + self.foreign.events()
+    }
+}
+
+/// Goes the whole path from evidence to the report; the case adds the head of its custody
 /// log. `progress` gets events as they were read.
 #[must_use]
 pub fn investigate(
-    inputs: &[(Journal, Verification)],
+    exhibits: Exhibits<'_>,
     request: Request,
     progress: &mut dyn FnMut(u64),
 ) -> Report {
     let engine = request.engine;
-    let read = read_all(inputs, &engine, progress);
-    let mut gaps: Vec<GapRow> = inputs
-        .iter()
+    let read = read_all(exhibits, &engine, progress);
+    let journals = exhibits.journals.iter();
+    let mut gaps: Vec<GapRow> = journals
         .flat_map(|(_, verified)| gaps_of(verified))
+        .chain(foreign_gaps(exhibits.foreign))
         .collect();
     gaps.sort_by(|a, b| (&a.from, &a.host, &a.text).cmp(&(&b.from, &b.host, &b.text)));
     let graph = read.graph.finish(read.replay);
@@ -58,15 +81,19 @@ pub fn investigate(
         gaps: &gaps,
     });
     let mut report = Report::new(request.tool, request.command);
-    report.evidence = inputs
-        .iter()
+    let journals = exhibits.journals.iter();
+    report.evidence = journals
         .map(|(_, verified)| verified.to_report())
+        .chain(exhibits.foreign.files.iter().map(|file| file.to_report()))
         .collect();
+    report.evidence.sort_by_key(|evidence| evidence.id);
     report.rules = rule_set(&engine);
     fill(&mut report, reconstruction);
     report.suppressed = read.suppressed.iter().map(suppressed_row).collect();
     tell_lists(&engine, &mut report);
-    report.records = cite(&report, inputs);
+    let cited = cited(&report, exhibits.citations);
+    report.records = records(cited, exhibits);
+    name(&mut report, exhibits.citations);
     report
 }
 
@@ -80,12 +107,8 @@ struct Read {
 }
 
 /// Shows all events of all inputs, in one order, to detection, replay and graph.
-fn read_all(
-    inputs: &[(Journal, Verification)],
-    engine: &Engine,
-    progress: &mut dyn FnMut(u64),
-) -> Read {
-    let mut merge = merged(inputs);
+fn read_all(exhibits: Exhibits<'_>, engine: &Engine, progress: &mut dyn FnMut(u64)) -> Read {
+    let mut merge = merged(exhibits);
     let mut correlator = Correlator::new(engine);
     let mut read = Read {
         replay: Replay::new(),
@@ -119,14 +142,14 @@ pub struct Hunted {
 /// Which rules fire: `found` gets the detections in the order of the events, `progress` the events as
 /// they were read.
 pub fn hunt(
-    inputs: &[(Journal, Verification)],
+    exhibits: Exhibits<'_>,
     engine: &Engine,
     found: &mut dyn FnMut(Detection<EventRef>),
     progress: &mut dyn FnMut(u64),
 ) -> Hunted {
     let mut replay = Replay::new();
     let mut correlator = Correlator::new(engine);
-    let mut merge = merged(inputs);
+    let mut merge = merged(exhibits);
     let mut events = 0;
     while merge.step(|reference, event| {
         detect_one(reference, event, &replay, engine, &mut correlator)
@@ -148,8 +171,8 @@ pub fn hunt(
 }
 
 /// Shows all events to the rules only so far that it is known which of them could apply.
-pub fn survey(inputs: &[(Journal, Verification)], engine: &Engine) {
-    let mut merge = merged(inputs);
+pub fn survey(exhibits: Exhibits<'_>, engine: &Engine) {
+    let mut merge = merged(exhibits);
     while merge.step(|_, event| engine.survey(event)) {}
 }
 
@@ -213,12 +236,38 @@ fn facts_for_rules<'r>(facts: &replay::ProcessFacts<'r>) -> ProcessFacts<'r> {
 /// All inputs as one stream. Inputs that speak of the same moment come in the order of their hashes,
 /// so that the order in which they were named does not matter.
 #[must_use]
-pub fn merged(inputs: &[(Journal, Verification)]) -> Merge<JournalStream<'_>> {
-    let lanes = inputs.iter().map(|(journal, verified)| {
-        let rank: [u8; 32] = Sha256::digest(verified.sha256()).into();
-        (rank, JournalStream::new(journal, verified))
+pub fn merged<'a>(exhibits: Exhibits<'a>) -> Merge<Box<dyn EventStream + 'a>> {
+    type Lane<'a> = ([u8; 32], Box<dyn EventStream + 'a>);
+    let journals = exhibits.journals.iter();
+    let journals = journals.map(|(journal, verified)| -> Lane<'a> {
+        let rank = Sha256::digest(verified.sha256()).into();
+        (rank, Box::new(JournalStream::new(journal, verified)))
     });
-    Merge::new(lanes)
+    // Foreign files are one stream already, ordered among themselves by their hashes.
+    let foreign: Lane<'a> = ([0; 32], Box::new(exhibits.foreign.stream()));
+    Merge::new(journals.chain([foreign]))
+}
+
+/// What foreign files say is missing from them.
+fn foreign_gaps(foreign: &Foreign) -> impl Iterator<Item = GapRow> {
+    foreign.files.iter().flat_map(|file| {
+        let hosts = file.hosts();
+        let host = (hosts.len() == 1).then(|| hosts.first().cloned()).flatten();
+        let missing = file
+            .all_findings()
+            .filter(|(_, finding)| match finding.kind {
+                FindingKind::Gap | FindingKind::Loss => true,
+                FindingKind::Clock | FindingKind::Damage | FindingKind::Note => false,
+            });
+        missing.map(move |(path, finding)| GapRow {
+            host: host.clone(),
+            from: finding.from_us.map(Moment::from_us),
+            to: finding.to_us.map(Moment::from_us),
+            lost: (finding.lost > 0).then_some(finding.lost),
+            text: format!("{} {}", file.source, sentence(path, finding)),
+            evidence: Vec::new(),
+        })
+    })
 }
 
 fn gaps_of(input: &Verification) -> Vec<GapRow> {
@@ -354,38 +403,98 @@ fn fill(report: &mut Report, found: Reconstruction) {
     ]);
 }
 
-/// The record behind every reference that the report cites.
-fn cite(report: &Report, inputs: &[(Journal, Verification)]) -> BTreeMap<EvidenceRef, Record> {
-    let mut readers: Vec<Records<'_>> = inputs
+/// Names the files in archives, which the rest of the report knows by their numbers.
+fn name(report: &mut Report, citations: &Citations) {
+    for list in report.reference_lists_mut() {
+        for reference in list {
+            if let Some(found) = citations.find(reference) {
+                *reference = citations.name(found);
+            }
+        }
+    }
+}
+
+/// The references that the report cites.
+fn cited(report: &Report, citations: &Citations) -> BTreeSet<EventRef> {
+    let cited = report.cited();
+    cited
+        .iter()
+        .filter_map(|cited| citations.find(cited))
+        .collect()
+}
+
+/// The record behind each reference.
+fn records(cited: BTreeSet<EventRef>, exhibits: Exhibits<'_>) -> BTreeMap<EvidenceRef, Record> {
+    let mut readers: Vec<Records<'_>> = exhibits
+        .journals
         .iter()
         .map(|(journal, verified)| Records::new(journal, verified))
         .collect();
-    let mut records = BTreeMap::new();
-    for cited in report.cited() {
-        let reference = cited.to_string().parse::<EventRef>().ok();
-        let reader = reference.and_then(|reference| {
-            let index = usize::try_from(reference.source().0).ok()?.checked_sub(1)?;
-            Some((reference, readers.get_mut(index)?))
-        });
-        if let Some(record) = reader.and_then(|(reference, reader)| record(reader, reference)) {
-            records.insert(cited, record);
+    let mut records = foreign_records(&cited, exhibits);
+    for reference in cited {
+        let record = readers.iter_mut().find_map(|reader| reader.get(reference));
+        if let Some(raw) = record {
+            let record = Record {
+                time: Some(Moment::from_us(raw.wall_us)),
+                host: raw.host,
+                kind: raw.kind.as_str().to_owned(),
+                json: raw.json,
+                // A record of a journal has no bytes of its own: its frame has, and `show` gives
+                // that hash.
+                sha256: None,
+                verdict: raw.verdict,
+            };
+            records.insert(exhibits.citations.name(reference), record);
         }
     }
     records
 }
 
-fn record(reader: &mut Records<'_>, reference: EventRef) -> Option<Record> {
-    let raw = reader.get(reference)?;
-    Some(Record {
-        time: Some(Moment::from_us(raw.wall_us)),
-        host: raw.host,
-        kind: raw.kind.as_str().to_owned(),
-        json: raw.json,
-        // A record of a journal has no bytes of its own: its frame has, and `show` gives that hash.
-        sha256: match reference.place() {
-            Place::Frame { .. } => None,
-            Place::Offset(_) => Some(format!("{:x}", HexOf(&Sha256::digest(&raw.bytes)))),
-        },
-        verdict: raw.verdict,
-    })
+/// The records of foreign files: each event, and the hash of the bytes that tell it.
+fn foreign_records(
+    cited: &BTreeSet<EventRef>,
+    exhibits: Exhibits<'_>,
+) -> BTreeMap<EvidenceRef, Record> {
+    let is_foreign = |reference: &EventRef| match reference.place() {
+        Place::Frame { .. } => false,
+        Place::Offset { .. } => true,
+    };
+    let wanted: BTreeSet<EventRef> = cited.iter().copied().filter(is_foreign).collect();
+    let mut records = BTreeMap::new();
+    if wanted.is_empty() {
+        return records;
+    }
+    let bytes = exhibits.foreign.records(&wanted);
+    let verdicts: BTreeMap<_, _> = exhibits
+        .foreign
+        .files
+        .iter()
+        .map(|file| (file.source, file.verdict()))
+        .collect();
+    let mut stream = exhibits.foreign.stream();
+    while stream.peek().is_some() {
+        let Some((reference, event)) = stream.next() else {
+            continue;
+        };
+        let (Some(bytes), Some(&verdict)) =
+            (bytes.get(&reference), verdicts.get(&reference.source()))
+        else {
+            continue;
+        };
+        let named = exhibits.citations.name(reference);
+        // Of the events of one record the first stands for it.
+        records.entry(named).or_insert_with_key(|named| {
+            let mut json = String::new();
+            write_json(&event, &named.to_string(), &mut json);
+            Record {
+                time: Some(Moment::from_us(event.time.wall_us)),
+                host: event.host.lossy().into_owned(),
+                kind: event.kind.name().as_str().to_owned(),
+                json,
+                sha256: Some(format!("{:x}", HexOf(&Sha256::digest(bytes)))),
+                verdict,
+            }
+        });
+    }
+    records
 }

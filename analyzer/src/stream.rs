@@ -5,7 +5,7 @@ use saigen_schemas::event::Event;
 
 use crate::reference::{EventRef, SourceId};
 
-/// The events of one input, in the order in which they were recorded.
+/// The events of one input, or of several that were put in order, as they were recorded.
 ///
 /// An event borrows its texts from the stream, so that none is copied: it is gone with the next
 /// step. Wall clocks mostly rise along a stream, but may go back a little between processors,
@@ -37,9 +37,20 @@ pub trait EventStream {
     /// What is known to be missing so far, in the order of the stream. Complete once the stream
     /// has ended.
     fn gaps(&self) -> &[Gap];
+}
 
-    /// The input that the events are from.
-    fn source(&self) -> SourceId;
+impl<S: EventStream + ?Sized> EventStream for Box<S> {
+    fn peek(&mut self) -> Option<i64> {
+        (**self).peek()
+    }
+
+    fn next(&mut self) -> Option<(EventRef, Event<'_>)> {
+        (**self).next()
+    }
+
+    fn gaps(&self) -> &[Gap] {
+        (**self).gaps()
+    }
 }
 
 /// Something that is missing from an input.

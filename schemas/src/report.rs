@@ -21,8 +21,8 @@ mod reference;
 mod text;
 
 pub use evidence::{
-    Cause, Completeness, Evidence, EvidenceFile, Finding, FindingKind, Format, KeyUsed, SourceSeen,
-    Verdict,
+    Cause, Completeness, Evidence, EvidenceFile, EvidenceMember, Finding, FindingKind, Format,
+    KeyUsed, RecordCounts, SourceSeen, Verdict,
 };
 pub use finding::{Detection, Level, Matched, RefusedRule, RuleSet, SilentRule, Suppressed};
 pub use incident::{
@@ -154,6 +154,22 @@ impl Report {
         lists.extend(self.scope.iter().map(|s| &s.evidence[..]));
         for incident in &self.incidents {
             incident.push_reference_lists(&mut lists);
+        }
+        lists
+    }
+
+    /// Every list of references in the report, in the order of the fields, to change them.
+    pub fn reference_lists_mut(&mut self) -> Vec<&mut Vec<EvidenceRef>> {
+        let mut lists: Vec<&mut Vec<EvidenceRef>> = Vec::new();
+        let findings = self.evidence.iter_mut().flat_map(|e| &mut e.findings);
+        lists.extend(findings.map(|f| &mut f.evidence));
+        lists.extend(self.detections.iter_mut().map(|d| &mut d.evidence));
+        lists.extend(self.suppressed.iter_mut().map(|s| &mut s.evidence));
+        lists.extend(self.gaps.iter_mut().map(|g| &mut g.evidence));
+        lists.extend(self.pruned.iter_mut().map(|p| &mut p.evidence));
+        lists.extend(self.scope.iter_mut().map(|s| &mut s.evidence));
+        for incident in &mut self.incidents {
+            incident.push_reference_lists_mut(&mut lists);
         }
         lists
     }

@@ -44,21 +44,14 @@ impl CheckProof {
             .map_err(|error| Failure::new(format!("{name}: cannot read: {error}")))?;
         let unfit = |error: ProofError| Failure::new(format!("{name}: {error}"));
         let proof = Proof::read(&bytes).map_err(unfit)?;
-        let row = match proof.check(&public) {
-            Ok(row) => row,
+        let event = match proof.check(&public) {
+            Ok(event) => event,
             Err(error @ ProofError::Shape { .. }) => return Err(unfit(error)),
             Err(error) => return refused(error, screen),
         };
-        let seq = proof
-            .header
-            .first_seq
-            .saturating_add(u64::from(proof.index));
         let reference = format!("{}:{}", proof.header.position, proof.index);
         let mut text = String::new();
-        match row.event(seq) {
-            Some(event) => write_json(&event, &reference, &mut text),
-            None => return Err(unfit(ProofError::Shape { field: "row" })),
-        }
+        write_json(&event, &reference, &mut text);
         let event: Value = serde_json::from_str(&text).unwrap_or_else(|_| json!(text));
         let (sealed_us, signed_us) = (proof.header.wall_us, proof.check_header.wall_us);
         if screen.json() {

@@ -4,13 +4,14 @@ use std::io::Write as _;
 
 use clap::{Args, ValueEnum};
 use saigen_schemas::event::{Event, Value, write_json};
+use saigen_schemas::report::EvidenceRef;
 
 use crate::cli::filter::Filter;
 use crate::cli::inputs::Inputs;
 use crate::cli::{Done, Failure, Screen};
 use crate::evidence::JournalStream;
-use crate::reference::EventRef;
-use crate::stream::EventStream as _;
+use crate::reference::Citations;
+use crate::stream::EventStream;
 use crate::text::safe_text;
 
 /// Print events, one a line, each with its reference
@@ -45,7 +46,7 @@ enum Format {
 }
 
 impl Events {
-    /// Prints the events, journal after journal.
+    /// Prints the events, journal after journal, and then those that others recorded in one order.
     ///
     /// # Errors
     /// Where nothing could be read, or the output not be written.
@@ -53,45 +54,56 @@ impl Events {
         let opened = self.inputs.open(None, screen)?;
         opened.warn(screen);
         let mut left = self.limit.unwrap_or(u64::MAX);
-        let mut line = String::new();
         for (journal, verified) in &opened.journals {
             let mut stream = JournalStream::new(journal, verified);
-            while left > 0 && stream.peek().is_some() {
-                let Some((reference, event)) = stream.next() else {
-                    continue;
-                };
-                if !self
-                    .conditions
-                    .iter()
-                    .all(|condition| condition.is_met(reference, &event))
-                {
-                    continue;
-                }
-                line.clear();
-                if self.format == Format::Jsonl || screen.json() {
-                    write_json(&event, &reference.to_string(), &mut line);
-                } else {
-                    write_text(&event, reference, screen, &mut line);
-                }
-                line.push('\n');
-                screen.out().write_all(line.as_bytes())?;
-                left -= 1;
-            }
+            self.print(&mut stream, &opened.citations, &mut left, screen)?;
         }
+        let mut stream = opened.foreign.stream();
+        self.print(&mut stream, &opened.citations, &mut left, screen)?;
         Ok(opened.done)
+    }
+
+    fn print(
+        &self,
+        stream: &mut dyn EventStream,
+        citations: &Citations,
+        left: &mut u64,
+        screen: &mut Screen,
+    ) -> Result<(), Failure> {
+        let mut line = String::new();
+        while *left > 0 && stream.peek().is_some() {
+            let Some((reference, event)) = stream.next() else {
+                continue;
+            };
+            let named = citations.name(reference);
+            let mut conditions = self.conditions.iter();
+            if !conditions.all(|condition| condition.is_met(&named, &event)) {
+                continue;
+            }
+            line.clear();
+            if self.format == Format::Jsonl || screen.json() {
+                write_json(&event, &named.to_string(), &mut line);
+            } else {
+                write_text(&event, &named, screen, &mut line);
+            }
+            line.push('\n');
+            screen.out().write_all(line.as_bytes())?;
+            *left -= 1;
+        }
+        Ok(())
     }
 }
 
 /// Appends an event as one line for a reader.
 pub(super) fn write_text(
     event: &Event<'_>,
-    reference: EventRef,
+    reference: &EvidenceRef,
     screen: &Screen,
     line: &mut String,
 ) {
     let head = [
         screen.time(event.time.wall_us),
-        reference.to_string(),
+        safe_text(&reference.to_string()),
         safe_text(&event.host.lossy()),
         event.kind.name().as_str().to_owned(),
     ];

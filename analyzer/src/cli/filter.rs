@@ -6,10 +6,9 @@ use std::str::FromStr;
 
 use regex::Regex;
 use saigen_schemas::event::{Event, KindName, Value};
-use saigen_schemas::report::Moment;
+use saigen_schemas::report::{EvidenceRef, Moment};
 
 use crate::cli::events::value_text;
-use crate::reference::EventRef;
 
 /// One condition.
 #[derive(Clone, Debug)]
@@ -168,7 +167,7 @@ struct Found<'a> {
 impl Filter {
     /// Whether an event meets it. What an event does not have meets only `!=` and `!~`.
     #[must_use]
-    pub fn is_met(&self, reference: EventRef, event: &Event<'_>) -> bool {
+    pub fn is_met(&self, reference: &EvidenceRef, event: &Event<'_>) -> bool {
         let found = self.found(reference, event);
         let same = |found: &Found<'_>, operand: &Operand| match self.field {
             Field::Kind => in_kind(&found.text, &operand.text),
@@ -190,7 +189,7 @@ impl Filter {
         }
     }
 
-    fn found<'a>(&self, reference: EventRef, event: &Event<'a>) -> Option<Found<'a>> {
+    fn found<'a>(&self, reference: &EvidenceRef, event: &Event<'a>) -> Option<Found<'a>> {
         let text = |text: Cow<'a, str>| Some(Found { text, number: None });
         match &self.field {
             Field::Kind => text(event.kind.name().as_str().into()),
@@ -246,7 +245,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::reference::SourceId;
+    use saigen_schemas::report::EvidenceId;
 
     fn event(kind: Kind<'_>) -> Event<'_> {
         Event {
@@ -267,7 +266,7 @@ mod tests {
     }
 
     fn meets(event: &Event<'_>, condition: &str) -> bool {
-        let reference = EventRef::frame(SourceId(1), 2, 3);
+        let reference = &EvidenceRef::frame(EvidenceId(1), 2, 3);
         condition
             .parse::<Filter>()
             .unwrap()

@@ -15,7 +15,7 @@ use crate::cli::screen::Colour;
 use crate::cli::{Done, Failure, Screen};
 use crate::detect::{Detection, Engine, Level, RuleInfo, Suppression};
 use crate::pipeline::{self, Hunted};
-use crate::reference::EventRef;
+use crate::reference::{Citations, EventRef};
 use crate::report::csv_cell;
 use crate::text::safe_text;
 
@@ -81,11 +81,11 @@ impl Hunt {
         let mut tally = Tally::default();
         self.begin(screen)?;
         let hunted = pipeline::hunt(
-            &opened.journals,
+            opened.exhibits(),
             &engine,
             &mut |detection| {
                 if self.wants(&detection.rule) && tally.failed.is_none() {
-                    tally.failed = self.take(&detection, &mut tally, screen).err();
+                    tally.failed = self.take(&detection, &opened, &mut tally, screen).err();
                 }
             },
             &mut |events| bar.inc(events),
@@ -130,9 +130,11 @@ impl Hunt {
     fn take(
         &self,
         detection: &Detection<EventRef>,
+        opened: &Opened,
         tally: &mut Tally,
         screen: &mut Screen,
     ) -> std::io::Result<()> {
+        let citations = &opened.citations;
         let rule = &detection.rule;
         let first = tally.found == 0;
         tally.found += 1;
@@ -145,14 +147,14 @@ impl Hunt {
         *tally.counts.entry(key).or_default() += 1;
         if screen.json() {
             let between = if first { "\n" } else { ",\n" };
-            return write!(screen.out(), "{between}{}", as_json(detection));
+            return write!(screen.out(), "{between}{}", as_json(detection, citations));
         }
         match self.format {
-            Format::Jsonl => writeln!(screen.out(), "{}", as_json(detection)),
-            Format::Csv => writeln!(screen.out(), "{}", as_csv(detection)),
+            Format::Jsonl => writeln!(screen.out(), "{}", as_json(detection, citations)),
+            Format::Csv => writeln!(screen.out(), "{}", as_csv(detection, citations)),
             Format::Table => {
                 if tally.lines.len() < LISTED_MAX {
-                    tally.lines.push(as_text(detection, screen));
+                    tally.lines.push(as_text(detection, citations, screen));
                 }
                 Ok(())
             }
@@ -281,7 +283,7 @@ const fn colour_of(level: Level) -> Colour {
     }
 }
 
-fn as_text(detection: &Detection<EventRef>, screen: &Screen) -> String {
+fn as_text(detection: &Detection<EventRef>, citations: &Citations, screen: &Screen) -> String {
     let level = detection.rule.level;
     let process = detection.process.map(|key| format!(" pid={}", key.pid));
     format!(
@@ -291,16 +293,17 @@ fn as_text(detection: &Detection<EventRef>, screen: &Screen) -> String {
         safe_text(&detection.host),
         process.unwrap_or_default(),
         safe_text(&detection.rule.title),
-        references(detection).join(" "),
+        safe_text(&references(detection, citations).join(" ")),
         safe_text(&detection.why)
     )
 }
 
-fn references(detection: &Detection<EventRef>) -> Vec<String> {
-    detection.events.iter().map(EventRef::to_string).collect()
+fn references(detection: &Detection<EventRef>, citations: &Citations) -> Vec<String> {
+    let named = detection.events.iter().map(|&event| citations.name(event));
+    named.map(|reference| reference.to_string()).collect()
 }
 
-fn as_json(detection: &Detection<EventRef>) -> Value {
+fn as_json(detection: &Detection<EventRef>, citations: &Citations) -> Value {
     let rule = &detection.rule;
     let matched = detection.fields.iter().map(
         |field| json!({ "field": field.field, "value": field.value, "pattern": field.pattern }),
@@ -314,13 +317,13 @@ fn as_json(detection: &Detection<EventRef>) -> Value {
         "time": format_utc(detection.time.wall_us),
         "host": detection.host,
         "pid": detection.process.map(|key| key.pid),
-        "evidence": references(detection),
+        "evidence": references(detection, citations),
         "matched": matched.collect::<Vec<Value>>(),
         "why": detection.why,
     })
 }
 
-fn as_csv(detection: &Detection<EventRef>) -> String {
+fn as_csv(detection: &Detection<EventRef>, citations: &Citations) -> String {
     let rule = &detection.rule;
     let pid = detection.process.map(|key| key.pid.to_string());
     let cells = [
@@ -332,7 +335,7 @@ fn as_csv(detection: &Detection<EventRef>) -> String {
         detection.host.clone(),
         pid.unwrap_or_default(),
         rule.techniques.join(" "),
-        references(detection).join(" "),
+        references(detection, citations).join(" "),
         detection.why.clone(),
     ];
     cells.map(|cell| csv_cell(&cell)).join(",")
@@ -343,12 +346,7 @@ fn progress(opened: &Opened, screen: &Screen) -> ProgressBar {
     if !screen.watched() {
         return ProgressBar::hidden();
     }
-    let events = opened
-        .journals
-        .iter()
-        .map(|(_, verified)| verified.events)
-        .sum();
-    let bar = ProgressBar::new(events);
+    let bar = ProgressBar::new(opened.exhibits().events());
     let style = ProgressStyle::with_template("holding {pos}/{len} events {bar:30} {per_sec}");
     style.map_or(bar.clone(), |style| bar.with_style(style))
 }

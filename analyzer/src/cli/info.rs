@@ -9,8 +9,10 @@ use serde_json::{Value, json};
 
 use crate::cli::inputs::Inputs;
 use crate::cli::screen::Colour;
-use crate::cli::{Done, Failure, Screen};
+use crate::cli::{Done, Failure, Screen, info_foreign};
 use crate::evidence::{Journal, Verification};
+use crate::import::ForeignFile;
+use crate::reference::SourceId;
 use crate::text::safe_text;
 
 /// Say what evidence is: format, host, time, what was recorded and what could not be seen
@@ -28,23 +30,61 @@ impl Info {
     /// Where nothing could be read.
     pub fn run(&self, screen: &mut Screen) -> Result<Done, Failure> {
         let opened = self.inputs.open(None, screen)?;
+        let mut exhibits: Vec<Exhibit<'_>> = opened
+            .journals
+            .iter()
+            .map(|(journal, verified)| Exhibit::Journal(journal, verified))
+            .chain(opened.foreign.files.iter().map(Exhibit::Foreign))
+            .collect();
+        exhibits.sort_by_key(Exhibit::source);
         if screen.json() {
-            let all: Vec<Value> = opened
-                .journals
-                .iter()
-                .map(|(journal, verified)| as_json(journal, verified))
-                .collect();
-            let all = json!({ "schema": "saigen-info/1", "evidence": all });
+            let all: Vec<Value> = exhibits.iter().map(Exhibit::as_json).collect();
+            let strangers = opened.strangers.iter();
+            let strangers = strangers.map(|(path, found)| json!({ "path": path, "found": found }));
+            let all = json!({
+                "schema": "saigen-info/1",
+                "evidence": all,
+                "strangers": strangers.collect::<Vec<_>>(),
+            });
             writeln!(screen.out(), "{all:#}")?;
         } else {
-            for (number, (journal, verified)) in opened.journals.iter().enumerate() {
+            for (number, exhibit) in exhibits.iter().enumerate() {
                 if number > 0 {
                     writeln!(screen.out())?;
                 }
-                show(journal, verified, screen)?;
+                match exhibit {
+                    Exhibit::Journal(journal, verified) => show(journal, verified, screen)?,
+                    Exhibit::Foreign(file) => info_foreign::show(file, screen)?,
+                }
+            }
+            for (path, found) in &opened.strangers {
+                let path = safe_text(path);
+                writeln!(screen.out(), "not read  {path}: {found}")?;
             }
         }
         Ok(opened.done)
+    }
+}
+
+/// One piece of evidence.
+enum Exhibit<'a> {
+    Journal(&'a Journal, &'a Verification),
+    Foreign(&'a ForeignFile),
+}
+
+impl Exhibit<'_> {
+    const fn source(&self) -> SourceId {
+        match self {
+            Self::Journal(journal, _) => journal.source,
+            Self::Foreign(file) => file.source,
+        }
+    }
+
+    fn as_json(&self) -> Value {
+        match self {
+            Self::Journal(journal, verified) => as_json(journal, verified),
+            Self::Foreign(file) => info_foreign::as_json(file),
+        }
     }
 }
 

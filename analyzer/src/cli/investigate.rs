@@ -60,7 +60,7 @@ impl Investigate {
         case::check_place(&self.output, existing).map_err(said)?;
         let request = self.request(screen)?;
         let opened = self.inputs.open(self.acquired.map(Moment::us), screen)?;
-        if opened.journals.is_empty() {
+        if opened.is_empty() {
             return Err(Failure::new("there is no evidence to investigate"));
         }
         opened.warn(screen);
@@ -110,13 +110,19 @@ impl Investigate {
         let us = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
         let folder = std::env::current_dir()
             .map_err(|error| Failure::new(format!("the current folder: {error}")))?;
-        let locations = opened.journals.iter().map(|(journal, _)| Location {
+        let journals = opened.journals.iter().map(|(journal, _)| Location {
             id: journal.source.into(),
             path: std::fs::canonicalize(journal.folder())
                 .unwrap_or_else(|_| journal.folder())
                 .to_string_lossy()
                 .into_owned(),
         });
+        let foreign = opened.foreign.files.iter().map(|file| Location {
+            id: file.source.into(),
+            path: file.at.to_string_lossy().into_owned(),
+        });
+        let mut locations: Vec<Location> = journals.chain(foreign).collect();
+        locations.sort_by_key(|location| location.id);
         Ok(Occasion {
             time: Moment::from_us(us),
             who: account(),
@@ -128,7 +134,7 @@ impl Investigate {
                 .map(|word| word.to_string_lossy().into_owned())
                 .collect(),
             working_directory: folder.to_string_lossy().into_owned(),
-            locations: locations.collect(),
+            locations,
         })
     }
 
@@ -194,13 +200,8 @@ impl Investigate {
 }
 
 fn investigate(opened: &Opened, request: Request, screen: &Screen) -> Report {
-    let events = opened
-        .journals
-        .iter()
-        .map(|(_, verified)| verified.events)
-        .sum();
     let bar = if screen.watched() {
-        ProgressBar::new(events)
+        ProgressBar::new(opened.exhibits().events())
     } else {
         ProgressBar::hidden()
     };
@@ -209,7 +210,7 @@ fn investigate(opened: &Opened, request: Request, screen: &Screen) -> Report {
     {
         bar.set_style(style);
     }
-    let report = pipeline::investigate(&opened.journals, request, &mut |events| bar.inc(events));
+    let report = pipeline::investigate(opened.exhibits(), request, &mut |events| bar.inc(events));
     bar.finish_and_clear();
     report
 }

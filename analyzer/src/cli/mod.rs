@@ -9,7 +9,9 @@ mod detecting;
 mod events;
 mod filter;
 mod hunt;
+mod import;
 mod info;
+mod info_foreign;
 mod inputs;
 mod investigate;
 mod man;
@@ -21,6 +23,7 @@ mod rules;
 mod score;
 mod screen;
 mod show;
+mod show_foreign;
 mod tree;
 mod verify;
 
@@ -69,6 +72,7 @@ enum Command {
     Tree(tree::ShowTree),
     Replay(replay::PlayEvents),
     Hunt(hunt::Hunt),
+    Import(import::Import),
     Rules(rules::Rules),
     Show(show::Show),
     Prove(prove::Prove),
@@ -89,6 +93,7 @@ impl Command {
             Self::Tree(command) => command.run(screen),
             Self::Replay(command) => command.run(screen),
             Self::Hunt(command) => command.run(screen),
+            Self::Import(command) => command.run(screen),
             Self::Rules(command) => command.run(screen),
             Self::Show(command) => command.run(screen),
             Self::Prove(command) => command.run(screen),

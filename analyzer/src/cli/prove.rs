@@ -5,12 +5,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use saigen_schemas::report::EvidenceRef;
 use serde_json::json;
 
 use crate::case;
 use crate::cli::{Done, Failure, Screen};
 use crate::evidence::{self, Asked, Journal, Key};
-use crate::reference::EventRef;
+use crate::reference::{Citations, SourceId};
 use crate::text::safe_text;
 
 /// Write the proof of one record, which shows nothing of the records beside it
@@ -27,7 +28,7 @@ pub struct Prove {
     case: PathBuf,
     /// The reference, as the report prints it
     #[arg(value_name = "REF")]
-    reference: EventRef,
+    reference: EvidenceRef,
     /// The file to write; it must not exist
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -54,8 +55,11 @@ impl Prove {
         let verified = evidence::verify(&journal, asked, &mut |_| {});
         let failed =
             |why: &dyn std::fmt::Display| Failure::new(format!("{}: {why}", self.reference));
+        let reference = Citations::default()
+            .find(&self.reference)
+            .ok_or_else(|| none_there(&self.case, &self.reference))?;
         let proof =
-            evidence::prove(&journal, &verified, self.reference).map_err(|error| failed(&error))?;
+            evidence::prove(&journal, &verified, reference).map_err(|error| failed(&error))?;
         if let Some(key) = &key {
             proof
                 .check(&key.public())
@@ -96,7 +100,7 @@ impl Prove {
 
     /// The journal that the reference is of.
     fn journal(&self) -> Result<Journal, Failure> {
-        let source = self.reference.source();
+        let source = SourceId(self.reference.source.0);
         let place = match &self.evidence {
             Some(place) => Some(place.clone()),
             None if case::read_report(&self.case).is_ok() => Some(self.place_in_case()?),
@@ -104,7 +108,7 @@ impl Prove {
         };
         let in_case = place.is_some();
         let place = place.unwrap_or_else(|| self.case.clone());
-        let found = evidence::open(&[place.clone()]);
+        let found = evidence::open(std::slice::from_ref(&place));
         let mut journals = found.journals.into_iter();
         let journal = if in_case {
             journals.next()
@@ -112,14 +116,14 @@ impl Prove {
             journals.find(|journal| journal.source == source)
         };
         let Some(mut journal) = journal else {
-            return Err(none_there(&place, self.reference));
+            return Err(none_there(&place, &self.reference));
         };
         journal.source = source;
         Ok(journal)
     }
 
     fn place_in_case(&self) -> Result<PathBuf, Failure> {
-        let id = self.reference.source().into();
+        let id = self.reference.source;
         case::locations(&self.case)
             .map_err(|error| Failure::new(error.to_string()))?
             .remove(&id)
@@ -132,10 +136,10 @@ impl Prove {
     }
 }
 
-fn none_there(place: &Path, reference: EventRef) -> Failure {
+fn none_there(place: &Path, reference: &EvidenceRef) -> Failure {
     Failure::new(format!(
         "{}: no journal {} is there; only records of journals can be proved",
         place.display(),
-        reference.source()
+        reference.source
     ))
 }

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use saigen_schemas::event::{Event, write_json};
-use saigen_schemas::report::Moment;
+use saigen_schemas::report::{EvidenceRef, Moment};
 
 use crate::cli::events::write_text;
 use crate::cli::inputs::{Inputs, Opened};
 use crate::cli::{Done, Failure, Screen};
 use crate::pipeline;
-use crate::reference::EventRef;
 use crate::replay::{Dress, Replay, Standing};
 use crate::text::safe_text;
 
@@ -74,7 +73,7 @@ impl PlayEvents {
 
     fn show_state(&self, opened: &Opened, screen: &mut Screen) -> Result<(), Failure> {
         let (mut replay, mut standing) = (Replay::new(), Standing::default());
-        let mut merge = pipeline::merged(&opened.journals);
+        let mut merge = pipeline::merged(opened.exhibits());
         let mut over = false;
         while !over
             && merge.step(|reference, event| {
@@ -99,7 +98,7 @@ impl PlayEvents {
     }
 
     fn play(&self, opened: &Opened, screen: &mut Screen) -> Result<(), Failure> {
-        let mut merge = pipeline::merged(&opened.journals);
+        let mut merge = pipeline::merged(opened.exhibits());
         let mut before_us = None;
         let mut line = String::new();
         loop {
@@ -108,7 +107,8 @@ impl PlayEvents {
             merge.step(|reference, event| {
                 if !self.is_after(event) {
                     now_us = Some(event.time.wall_us);
-                    self.write(reference, event, screen, &mut line);
+                    let named = opened.citations.name(reference);
+                    self.write(&named, event, screen, &mut line);
                 }
             });
             let Some(now_us) = now_us else {
@@ -124,7 +124,13 @@ impl PlayEvents {
         }
     }
 
-    fn write(&self, reference: EventRef, event: &Event<'_>, screen: &Screen, line: &mut String) {
+    fn write(
+        &self,
+        reference: &EvidenceRef,
+        event: &Event<'_>,
+        screen: &Screen,
+        line: &mut String,
+    ) {
         if self.format == Some(Format::Jsonl) || (self.format.is_none() && screen.json()) {
             write_json(event, &reference.to_string(), line);
         } else {

@@ -100,7 +100,7 @@ impl Check {
             let opened = inputs.open(None, screen)?;
             opened.warn(screen);
             done = opened.done;
-            pipeline::survey(&opened.journals, &engine);
+            pipeline::survey(opened.exhibits(), &engine);
         }
         let counts = engine.counts();
         let silent: Vec<&RuleInfo> = if self.evidence.is_empty() {

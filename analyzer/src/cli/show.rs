@@ -1,21 +1,21 @@
 //! `saigen show`: the record behind a reference.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use saigen_schemas::report::Evidence;
+use saigen_schemas::report::{Evidence, EvidenceRef, Format};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::case;
 use crate::cli::screen::Colour;
-use crate::cli::{Done, Failure, Screen};
+use crate::cli::{Done, Failure, Screen, show_foreign};
 use crate::evidence::{self, Asked, Key, RawRecord, Records, Verification};
-use crate::reference::EventRef;
+use crate::reference::{Citations, SourceId};
 use crate::text::safe_text;
 
-/// Bytes of a frame that are shown as text; JSON and --bytes have all.
+/// Bytes that are shown as text; JSON and --bytes have all.
 const SHOWN_BYTES: usize = 256;
 
 /// Print the record behind a reference: the event, its bytes, hash and verdict
@@ -27,20 +27,21 @@ const SHOWN_BYTES: usize = 256;
   saigen show case e1:12:3
   saigen show case e1:12:3 --key auditor.key
   saigen show case e1:12:3 --evidence /media/stick/web-1
-  saigen show case e1:12:3 --bytes > frame.bin")]
+  saigen show case e1:12:3 --bytes > frame.bin
+  saigen show case 'e2!logs/Security.evtx:@69632'")]
 pub struct Show {
     /// The case
     case: PathBuf,
     /// The reference, as the report prints it
     #[arg(value_name = "REF")]
-    reference: EventRef,
+    reference: EvidenceRef,
     /// Where the evidence is now, if it was moved since
     #[arg(long, value_name = "INPUT")]
     evidence: Option<PathBuf>,
     /// The key to check the seal with again
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Write the bytes of the frame that holds the record, and nothing else
+    /// Write the bytes of the record, or of the frame that holds it, and nothing else
     #[arg(long)]
     bytes: bool,
 }
@@ -53,14 +54,10 @@ impl Show {
     pub fn run(&self, screen: &mut Screen) -> Result<Done, Failure> {
         let said = |error: case::CaseError| Failure::new(error.to_string());
         let report = case::read_report(&self.case).map_err(said)?;
-        let id = self.reference.source().into();
+        let id = self.reference.source;
         let input = report.evidence.iter().find(|input| input.id == id);
         let input = input.ok_or_else(|| {
-            Failure::new(format!(
-                "{}: the case has no input {}",
-                self.reference,
-                self.reference.source()
-            ))
+            Failure::new(format!("{}: the case has no input {id}", self.reference,))
         })?;
         let place = match &self.evidence {
             Some(path) => path.clone(),
@@ -74,13 +71,46 @@ impl Show {
                     ))
                 })?,
         };
-        let (record, verified) = self.find(&place)?;
+        match input.format {
+            Format::Journal => self.journal(input, &place, screen),
+            Format::Evtx | Format::Audit | Format::SysmonLinux | Format::Json | Format::Archive => {
+                self.foreign(input, &place, screen)
+            }
+        }
+    }
+
+    /// A record of a file that others recorded.
+    fn foreign(
+        &self,
+        input: &Evidence,
+        place: &Path,
+        screen: &mut Screen,
+    ) -> Result<Done, Failure> {
+        let found = show_foreign::find(&self.reference, input, place)?;
+        if found.is_changed(input) {
+            tell_changed(place, screen);
+        }
+        if self.bytes {
+            screen.out().write_all(&found.bytes)?;
+        } else if screen.json() {
+            writeln!(screen.out(), "{:#}", found.as_json(input))?;
+        } else {
+            found.show(input, screen)?;
+        }
+        Ok(found.done(input))
+    }
+
+    /// A record of a journal.
+    fn journal(
+        &self,
+        input: &Evidence,
+        place: &Path,
+        screen: &mut Screen,
+    ) -> Result<Done, Failure> {
+        let (record, verified) = self.find(place)?;
         let changed = verified.sha256() != input.sha256;
         if changed {
-            screen.warn(&format!(
-                "{}: not the bytes that the case was made from",
-                place.display()
-            ));
+            tell_changed(place, screen);
         }
         if self.bytes {
             screen.out().write_all(&record.bytes)?;
@@ -96,7 +126,7 @@ impl Show {
         })
     }
 
-    fn find(&self, place: &std::path::Path) -> Result<(RawRecord, Verification), Failure> {
+    fn find(&self, place: &Path) -> Result<(RawRecord, Verification), Failure> {
         let key = self.key.as_deref().map(Key::read).transpose()?;
         let found = evidence::open(&[place.to_owned()]);
         let Some(mut journal) = found.journals.into_iter().next() else {
@@ -110,13 +140,15 @@ impl Show {
                 "{why}; if it was moved, say where it is with --evidence"
             )));
         };
-        journal.source = self.reference.source();
+        journal.source = SourceId(self.reference.source.0);
         let asked = Asked {
             key: key.as_ref(),
             ..Asked::default()
         };
         let verified = evidence::verify(&journal, asked, &mut |_| {});
-        let record = Records::new(&journal, &verified).get(self.reference);
+        let reference = Citations::default().find(&self.reference);
+        let mut records = Records::new(&journal, &verified);
+        let record = reference.and_then(|reference| records.get(reference));
         let record = record.ok_or_else(|| {
             Failure::new(format!(
                 "{}: {} holds no such record that can be read",
@@ -126,6 +158,13 @@ impl Show {
         })?;
         Ok((record, verified))
     }
+}
+
+fn tell_changed(place: &Path, screen: &mut Screen) {
+    screen.warn(&format!(
+        "{}: not the bytes that the case was made from",
+        place.display()
+    ));
 }
 
 fn frame_sha256(record: &RawRecord) -> String {
@@ -202,7 +241,12 @@ fn show(
     }
     // JSON escapes what a terminal would obey.
     writeln!(screen.out(), "{event:#}")?;
-    for (number, line) in record.bytes.chunks(16).take(SHOWN_BYTES / 16).enumerate() {
+    hex_lines(&record.bytes, record.offset, screen)
+}
+
+/// Shows bytes as hex and text, the first ones where there are many.
+pub(super) fn hex_lines(bytes: &[u8], offset: u64, screen: &mut Screen) -> Result<(), Failure> {
+    for (number, line) in bytes.chunks(16).take(SHOWN_BYTES / 16).enumerate() {
         let hex: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
         let text: String = line
             .iter()
@@ -217,15 +261,15 @@ fn show(
         writeln!(
             screen.out(),
             "{:08x}  {:<47}  {text}",
-            record.offset + 16 * number as u64,
+            offset + 16 * number as u64,
             hex.join(" ")
         )?;
     }
-    if record.bytes.len() > SHOWN_BYTES {
+    if bytes.len() > SHOWN_BYTES {
         writeln!(
             screen.out(),
             "… {} bytes more; all of them with --bytes",
-            record.bytes.len() - SHOWN_BYTES
+            bytes.len() - SHOWN_BYTES
         )?;
     }
     Ok(())

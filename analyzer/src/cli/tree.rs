@@ -38,7 +38,7 @@ impl ShowTree {
         let opened = self.inputs.open(None, screen)?;
         opened.warn(screen);
         let mut replay = Replay::new();
-        let mut merge = pipeline::merged(&opened.journals);
+        let mut merge = pipeline::merged(opened.exhibits());
         while merge.step(|reference, event| replay.apply(reference, event)) {}
         let options = TreeOptions {
             pid: self.pid,

@@ -11,7 +11,7 @@ use crate::evidence::files::Journal;
 use crate::evidence::scan::frame_at;
 use crate::evidence::verdict::{Stretch, Verification};
 use crate::evidence::window::{Hashing, Window};
-use crate::reference::{EventRef, SourceId};
+use crate::reference::EventRef;
 use crate::stream::{EventStream, Gap, GapWhy};
 
 /// The events of the frames that could be read, in the order of the journal.
@@ -189,9 +189,5 @@ impl EventStream for JournalStream<'_> {
 
     fn gaps(&self) -> &[Gap] {
         &self.gaps
-    }
-
-    fn source(&self) -> SourceId {
-        self.journal.source
     }
 }

@@ -43,6 +43,8 @@ impl Verification {
                     lost: counts.counted.saturating_sub(counts.recorded),
                 }),
             findings: self.findings(),
+            records: None,
+            members: Vec::new(),
         }
     }
 

@@ -9,6 +9,12 @@ const SOURCE_BITS: u32 = 12;
 const PLACE_BITS: u32 = 50;
 /// Bits of an index in a frame. A frame of 256 KiB holds fewer events.
 const INDEX_BITS: u32 = 20;
+/// In a place that is an offset: it is one in a file of an archive.
+const IN_ARCHIVE: u64 = 1 << (PLACE_BITS - 1);
+/// Bits of an offset in a file of an archive. The bits above are the file's number.
+const INNER_BITS: u32 = 35;
+/// Bits of the number of a file in an archive.
+const MEMBER_BITS: u32 = PLACE_BITS - 1 - INNER_BITS;
 /// The place is an offset, not a frame.
 const OFFSET: u64 = 1 << (SOURCE_BITS + PLACE_BITS);
 /// The reference did not fit; the other bits are its row in the table of those.
@@ -51,7 +57,12 @@ impl Refs {
         let source = SourceId(u32::try_from((bits >> PLACE_BITS) & mask(SOURCE_BITS)).ok()?);
         let place = bits & mask(PLACE_BITS);
         Some(if bits & OFFSET != 0 {
-            EventRef::offset(source, place)
+            let member = (place & IN_ARCHIVE != 0)
+                .then(|| u32::try_from((place & !IN_ARCHIVE) >> INNER_BITS).ok());
+            match member {
+                None => EventRef::offset(source, None, place),
+                Some(member) => EventRef::offset(source, member, place & mask(INNER_BITS)),
+            }
         } else {
             let index = u32::try_from(place & mask(INDEX_BITS)).ok()?;
             EventRef::frame(source, place >> INDEX_BITS, index)
@@ -72,7 +83,17 @@ fn narrow(event: EventRef) -> Option<PackedRef> {
             let position = fits(position, PLACE_BITS - INDEX_BITS)? << INDEX_BITS;
             source | position | fits(u64::from(index), INDEX_BITS)?
         }
-        Place::Offset(offset) => OFFSET | source | fits(offset, PLACE_BITS)?,
+        Place::Offset {
+            member: None,
+            offset,
+        } => OFFSET | source | fits(offset, PLACE_BITS - 1)?,
+        Place::Offset {
+            member: Some(member),
+            offset,
+        } => {
+            let member = fits(u64::from(member), MEMBER_BITS)? << INNER_BITS;
+            OFFSET | source | IN_ARCHIVE | member | fits(offset, INNER_BITS)?
+        }
     }))
 }
 
@@ -91,10 +112,14 @@ mod tests {
             EventRef::frame(source(1), 1 << 30, 0),
             EventRef::frame(source(1), u64::MAX, u32::MAX - 1),
             EventRef::frame(source(1), 0, 1 << 20),
-            EventRef::offset(source(1), 0),
-            EventRef::offset(source(2), (1 << 50) - 1),
-            EventRef::offset(source(2), 1 << 50),
-            EventRef::offset(source(u32::MAX), u64::MAX),
+            EventRef::offset(source(1), None, 0),
+            EventRef::offset(source(2), None, (1 << 49) - 1),
+            EventRef::offset(source(2), None, 1 << 49),
+            EventRef::offset(source(3), Some(0), 0),
+            EventRef::offset(source(3), Some((1 << 14) - 1), (1 << 35) - 1),
+            EventRef::offset(source(3), Some(1 << 14), 0),
+            EventRef::offset(source(3), Some(1), 1 << 35),
+            EventRef::offset(source(u32::MAX), None, u64::MAX),
         ];
         let packed: Vec<_> = all.iter().map(|&event| refs.pack(event)).collect();
         for (event, packed) in all.iter().zip(&packed) {
@@ -104,6 +129,6 @@ mod tests {
         }
         let distinct: std::collections::BTreeSet<_> = packed.iter().collect();
         assert_eq!(distinct.len(), all.len());
-        assert_eq!(refs.find(EventRef::offset(source(9), u64::MAX)), None);
+        assert_eq!(refs.find(EventRef::offset(source(9), None, u64::MAX)), None);
     }
 }

@@ -5,14 +5,33 @@
 //! [`Input`] hold, and `record_at` gives the bytes of one record again.
 
 mod audit;
+mod batch;
+mod clocks;
+mod container;
+mod evtx;
+mod find;
+mod foreign;
+mod hosts;
 pub mod json;
+mod keep;
 mod lines;
+mod order;
+mod parts;
+mod read;
+mod repeats;
 mod sink;
+mod sniff;
+mod spool;
 mod syslog;
+mod tell;
 #[cfg(test)]
 mod testing;
 pub mod text;
 pub mod windows;
 mod xml;
 
+pub use find::{Place, Search, search};
+pub use foreign::{Counts, Findings, Foreign, ForeignFile, ForeignStream, Member, read_all};
+pub use keep::{Kept, ORIGIN, keep};
 pub use sink::{At, Finding, ImportError, Input, NO_TIME_US, Sink, Skipped};
+pub use tell::sentence;

@@ -6,6 +6,8 @@ use std::io::{self, Cursor, Read, Seek};
 use saigen_schemas::event::Event;
 use saigen_schemas::report::FindingKind;
 
+use crate::import::batch::Batch;
+
 /// In `time.wall_us` of an event whose record has no time that can be read: it keeps its place
 /// among the records of its file.
 pub const NO_TIME_US: i64 = i64::MIN;
@@ -14,11 +16,11 @@ pub const NO_TIME_US: i64 = i64::MIN;
 /// begins with a seek.
 pub trait Input: Read + Seek {
     /// Its length in bytes.
-    fn bytes(&self) -> u64;
+    fn size(&self) -> u64;
 }
 
 impl<T: AsRef<[u8]>> Input for Cursor<T> {
-    fn bytes(&self) -> u64 {
+    fn size(&self) -> u64 {
         self.get_ref().as_ref().len() as u64
     }
 }
@@ -58,6 +60,14 @@ pub trait Sink {
 
     /// Damage, a gap, a clock, or what else a good reader should know.
     fn find(&mut self, finding: Finding);
+
+    /// All that was told of a part of the file.
+    ///
+    /// # Errors
+    /// Where an event cannot be kept.
+    fn batch(&mut self, batch: Batch) -> Result<(), ImportError> {
+        batch.tell(self)
+    }
 }
 
 /// Why a record gave no event.
@@ -155,10 +165,17 @@ impl Finding {
 pub enum ImportError {
     /// The system refused.
     Io {
-        /// What was being done: `read`, `unpack`, `keep events`.
+        /// What was being done: `read`.
         doing: &'static str,
         /// Bytes from the beginning of the file at which it happened.
         offset: u64,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Events could not be kept: the disk for temporary files is full.
+    Temporary {
+        /// What was being done: `keep events`, `unpack a file`.
+        doing: &'static str,
         /// What the system said.
         error: io::Error,
     },
@@ -182,6 +199,20 @@ impl ImportError {
             error,
         }
     }
+
+    /// The system's refusal to keep something in a temporary file.
+    pub(crate) fn temporary(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Temporary { doing, error }
+    }
+
+    /// Whether it is this machine that failed, and not the evidence.
+    #[must_use]
+    pub const fn is_of_this_machine(&self) -> bool {
+        match self {
+            Self::Temporary { .. } => true,
+            Self::Io { .. } | Self::NoRecord { .. } => false,
+        }
+    }
 }
 
 impl fmt::Display for ImportError {
@@ -192,6 +223,9 @@ impl fmt::Display for ImportError {
                 offset,
                 error,
             } => write!(f, "cannot {doing} at {offset:#x}: {error}"),
+            Self::Temporary { doing, error } => {
+                write!(f, "cannot {doing} in a temporary file: {error}")
+            }
             Self::NoRecord {
                 offset,
                 expected,
@@ -204,7 +238,7 @@ impl fmt::Display for ImportError {
 impl std::error::Error for ImportError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Io { error, .. } => Some(error),
+            Self::Io { error, .. } | Self::Temporary { error, .. } => Some(error),
             Self::NoRecord { .. } => None,
         }
     }

@@ -8,7 +8,7 @@ use saigen_schemas::event::{
     NetworkListening, ProcessFork, ProcessKey, ProcessStart, Protocol, StateAccount, Text,
 };
 
-use crate::reference::{EventRef, SourceId};
+use crate::reference::EventRef;
 use crate::replay::{Dress, Merge, Replay, Standing, Step, Tale, Tree, TreeOptions, WALL_US, key};
 use crate::stream::{EventStream, Gap};
 
@@ -24,9 +24,6 @@ impl EventStream for Told {
     }
     fn gaps(&self) -> &[Gap] {
         &[]
-    }
-    fn source(&self) -> SourceId {
-        SourceId(1)
     }
 }
 

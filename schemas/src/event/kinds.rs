@@ -122,6 +122,25 @@ macro_rules! kinds {
                 })* }
             }
 
+            /// Takes a kind's fields from the front of the rest of a canonical row, up to the 0
+            /// that ends them; `None` if anything else stands there.
+            pub(crate) fn read_row(name: KindName, rest: &mut &$life [u8]) -> Option<Self> {
+                match name { $(KindName::$variant => {
+                    let mut content = $variant::default();
+                    let mut next = varint::take(rest)?;
+                    let mut place = 0;
+                    $(
+                        place += 1;
+                        if next == place {
+                            content.$field = Some(Cell::read_row(rest)?);
+                            next = varint::take(rest)?;
+                        }
+                    )*
+                    let _ = place;
+                    (next == 0).then_some(Self::$variant(content))
+                })* }
+            }
+
             /// Reads a kind from its cells; `Err` names the field whose cell is nothing that
             /// its type can be.
             pub(crate) fn take(

@@ -16,7 +16,7 @@ mod words;
 pub use identity::{BootId, Guid, Hash32, ProcessKey};
 pub use json::write_json;
 pub use kinds::*;
-pub use row::{Row, write_row};
+pub use row::{read_row, write_row};
 pub use text::{Args, Fields, FieldsBuf, Mark, Marks, Text};
 pub use time::{Time, format_utc};
 pub(crate) use value::{Cell, Class};

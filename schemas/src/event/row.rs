@@ -9,10 +9,9 @@
 //! bytes, a process its pid, its start and an optional GUID, an address or hash a text.
 
 use crate::event::{
-    BootId, Class, Event, Fields, Guid, Kind, KindName, Marks, ProcessKey, Source, Text, Time,
+    BootId, Event, Fields, Guid, Kind, KindName, Marks, ProcessKey, Source, Text, Time,
 };
 use crate::journal::varint;
-use crate::journal::{Tables, TextArena};
 
 /// Appends the canonical row of an event. Its number is not part of it: that follows from the
 /// frame's header and the event's place.
@@ -34,6 +33,87 @@ pub fn write_row(event: &Event<'_>, out: &mut Vec<u8>) {
     }
     event.kind.write_row(out);
     out.push(0);
+}
+
+/// Reads a canonical row back: the event, whose number is 0, and which borrows its texts from the
+/// row. `None` if the bytes are not the row of an event, or more than it.
+#[must_use]
+pub fn read_row(row: &[u8]) -> Option<Event<'_>> {
+    let mut rest = row;
+    let name = KindName::from_code(u8::try_from(varint::take(&mut rest)?).ok()?)?;
+    let wall_us = varint::unzigzag(varint::take(&mut rest)?);
+    let boot_us = take_optional(&mut rest)?;
+    let recorded_us = take_optional(&mut rest)?.map(varint::unzigzag);
+    let source = Source::from_code(varint::take(&mut rest)?)?;
+    let actor = match take_byte(&mut rest)? {
+        0 => None,
+        1 => Some(take_process(&mut rest)?),
+        _ => return None,
+    };
+    let host = Text(take_text(&mut rest)?);
+    let boot = BootId(take_text(&mut rest)?.try_into().ok()?);
+    let marks = Marks(take_text(&mut rest)?);
+    let extra = Fields(take_text(&mut rest)?);
+    let kind = Kind::read_row(name, &mut rest)?;
+    rest.is_empty().then_some(Event {
+        seq: 0,
+        time: Time { wall_us, boot_us },
+        recorded_us,
+        host,
+        boot,
+        source,
+        actor,
+        marks,
+        extra,
+        kind,
+    })
+}
+
+fn take_byte(rest: &mut &[u8]) -> Option<u8> {
+    let (&byte, after) = rest.split_first()?;
+    *rest = after;
+    Some(byte)
+}
+
+/// Takes an optional number: `None` where none stands there, `Some(None)` where it is unknown.
+#[expect(
+    clippy::option_option,
+    reason = "whether it could be read, and whether it is known"
+)]
+fn take_optional(rest: &mut &[u8]) -> Option<Option<u64>> {
+    match take_byte(rest)? {
+        0 => Some(None),
+        1 => varint::take(rest).map(Some),
+        _ => None,
+    }
+}
+
+/// Takes a text: its length and its bytes.
+pub(crate) fn take_text<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let len = usize::try_from(varint::take(rest)?).ok()?;
+    let (text, after) = rest.split_at_checked(len)?;
+    *rest = after;
+    Some(text)
+}
+
+/// Takes a process: pid, start, and its GUID if it has one.
+pub(crate) fn take_process(rest: &mut &[u8]) -> Option<ProcessKey> {
+    let pid = u32::try_from(varint::take(rest)?).ok()?;
+    let start_us = varint::take(rest)?;
+    let guid = match take_byte(rest)? {
+        0 => None,
+        1 => {
+            let (guid, after) = rest.split_first_chunk::<16>()?;
+            *rest = after;
+            Some(Guid(*guid))
+        }
+        _ => return None,
+    };
+    Some(ProcessKey {
+        pid,
+        start_us,
+        guid,
+    })
 }
 
 fn put_optional(number: Option<u64>, out: &mut Vec<u8>) {
@@ -63,139 +143,4 @@ pub(crate) fn put_process(key: ProcessKey, out: &mut Vec<u8>) {
             out.extend_from_slice(&guid.0);
         }
     }
-}
-/// A row that was read: one event, and what it holds.
-#[derive(Debug)]
-pub struct Row {
-    texts: TextArena,
-    processes: Vec<ProcessKey>,
-    kind: KindName,
-    wall_us: i64,
-    boot_us: Option<u64>,
-    recorded_us: Option<i64>,
-    source: u64,
-    actor: Option<ProcessKey>,
-    /// A cell a field, as in a column.
-    cells: Vec<u64>,
-}
-
-/// Texts of a row that every event has: host, boot, marks, extra.
-const COMMON_TEXTS: u64 = 4;
-
-impl Row {
-    /// Reads a row as [`write_row`] writes it; `None` where it is anything else.
-    #[must_use]
-    pub fn read(row: &[u8]) -> Option<Self> {
-        let mut rest = row;
-        let rest = &mut rest;
-        let mut texts = TextArena::default();
-        let mut processes = Vec::new();
-        let kind = u8::try_from(varint::take(rest)?)
-            .ok()
-            .and_then(KindName::from_code)?;
-        let wall_us = varint::unzigzag(varint::take(rest)?);
-        let boot_us = take_optional(rest)?;
-        let recorded_us = take_optional(rest)?.map(varint::unzigzag);
-        let source = varint::take(rest)?;
-        let actor = match take_byte(rest)? {
-            0 => None,
-            1 => Some(take_process(rest)?),
-            _ => return None,
-        };
-        for _ in 0..COMMON_TEXTS {
-            texts.push(take_text(rest)?);
-        }
-        let classes = kind.classes();
-        let mut cells = vec![0; classes.len()];
-        let mut before = 0;
-        loop {
-            let place = usize::try_from(varint::take(rest)?).ok()?;
-            if place == 0 {
-                break;
-            }
-            let class = classes.get(place.checked_sub(1)?)?;
-            if place <= before {
-                return None;
-            }
-            before = place;
-            let cell = match class {
-                Class::Number | Class::Near => varint::take(rest)?.checked_add(1)?,
-                Class::Text => texts.push(take_text(rest)?),
-                Class::Process => {
-                    processes.push(take_process(rest)?);
-                    processes.len() as u64
-                }
-            };
-            *cells.get_mut(place - 1)? = cell;
-        }
-        rest.is_empty().then_some(Self {
-            texts,
-            processes,
-            kind,
-            wall_us,
-            boot_us,
-            recorded_us,
-            source,
-            actor,
-            cells,
-        })
-    }
-
-    /// The event, under a number; `None` where a field holds what its type cannot be.
-    #[must_use]
-    pub fn event(&self, seq: u64) -> Option<Event<'_>> {
-        let tables = Tables::new(&self.texts, &self.processes);
-        let cell = |field: usize| self.cells.get(field).copied().unwrap_or(0);
-        Some(Event {
-            seq,
-            time: Time {
-                wall_us: self.wall_us,
-                boot_us: self.boot_us,
-            },
-            recorded_us: self.recorded_us,
-            host: Text(tables.text(0)?),
-            boot: BootId(tables.text(1)?.try_into().ok()?),
-            source: Source::from_code(self.source)?,
-            actor: self.actor,
-            marks: Marks(tables.text(2)?),
-            extra: Fields(tables.text(3)?),
-            kind: Kind::take(self.kind, cell, &tables).ok()?,
-        })
-    }
-}
-
-fn take_byte(rest: &mut &[u8]) -> Option<u8> {
-    let (&byte, after) = rest.split_first()?;
-    *rest = after;
-    Some(byte)
-}
-
-fn take_optional(rest: &mut &[u8]) -> Option<Option<u64>> {
-    match take_byte(rest)? {
-        0 => Some(None),
-        1 => Some(Some(varint::take(rest)?)),
-        _ => None,
-    }
-}
-
-fn take_text<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let len = usize::try_from(varint::take(rest)?).ok()?;
-    let (text, after) = rest.split_at_checked(len)?;
-    *rest = after;
-    Some(text)
-}
-
-fn take_process(rest: &mut &[u8]) -> Option<ProcessKey> {
-    let pid = u32::try_from(varint::take(rest)?).ok()?;
-    let mut key = ProcessKey::new(pid, varint::take(rest)?);
-    match take_byte(rest)? {
-        0 => {}
-        1 => {
-            let (guid, after) = rest.split_first_chunk::<16>()?;
-            key.guid = Some(Guid(*guid));
-            *rest = after;
-        }
-        _ => return None,
-    }
-    Some(key)
 }

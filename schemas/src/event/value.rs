@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::event::row::{put_process, put_text};
+use crate::event::row::{put_process, put_text, take_process, take_text};
 use crate::event::{
     Args, AutostartKind, Change, Guid, Hash32, Namespace, Outcome, ProcessKey, Protocol,
     SourceState, Text, Touch,
@@ -58,6 +58,8 @@ pub(crate) trait Cell<'a>: Copy {
     fn value(self) -> Value<'a>;
     /// Appends the value to a canonical row.
     fn write_row(self, out: &mut Vec<u8>);
+    /// Takes a value from the front of the rest of a canonical row; `None` if none stands there.
+    fn read_row(rest: &mut &'a [u8]) -> Option<Self>;
 }
 
 impl<'a> Cell<'a> for u64 {
@@ -74,6 +76,9 @@ impl<'a> Cell<'a> for u64 {
     }
     fn write_row(self, out: &mut Vec<u8>) {
         varint::put(out, self);
+    }
+    fn read_row(rest: &mut &'a [u8]) -> Option<Self> {
+        varint::take(rest)
     }
 }
 
@@ -92,6 +97,9 @@ macro_rules! narrow_cells {
             }
             fn write_row(self, out: &mut Vec<u8>) {
                 varint::put(out, u64::from(self));
+            }
+            fn read_row(rest: &mut &'a [u8]) -> Option<Self> {
+                Self::try_from(varint::take(rest)?).ok()
             }
         }
     )*};
@@ -116,6 +124,9 @@ impl<'a> Cell<'a> for Near {
     fn write_row(self, out: &mut Vec<u8>) {
         varint::put(out, self.0);
     }
+    fn read_row(rest: &mut &'a [u8]) -> Option<Self> {
+        varint::take(rest).map(Self)
+    }
 }
 
 impl<'a> Cell<'a> for i64 {
@@ -131,6 +142,9 @@ impl<'a> Cell<'a> for i64 {
     }
     fn write_row(self, out: &mut Vec<u8>) {
         varint::put(out, varint::zigzag(self));
+    }
+    fn read_row(rest: &mut &'a [u8]) -> Option<Self> {
+        varint::take(rest).map(varint::unzigzag)
     }
 }
 
@@ -148,6 +162,9 @@ impl<'a> Cell<'a> for Text<'a> {
     fn write_row(self, out: &mut Vec<u8>) {
         put_text(self.0, out);
     }
+    fn read_row(rest: &mut &'a [u8]) -> Option<Self> {
+        take_text(rest).map(Text)
+    }
 }
 
 impl<'a> Cell<'a> for Args<'a> {
@@ -163,6 +180,9 @@ impl<'a> Cell<'a> for Args<'a> {
     }
     fn write_row(self, out: &mut Vec<u8>) {
         put_text(self.0, out);
+    }
+    fn read_row(rest: &mut &'a [u8]) -> Option<Self> {
+        take_text(rest).map(Args)
     }
 }
 
@@ -180,6 +200,9 @@ impl<'a> Cell<'a> for ProcessKey {
     fn write_row(self, out: &mut Vec<u8>) {
         put_process(self, out);
     }
+    fn read_row(rest: &mut &'a [u8]) -> Option<Self> {
+        take_process(rest)
+    }
 }
 
 impl<'a> Cell<'a> for IpAddr {
@@ -191,10 +214,7 @@ impl<'a> Cell<'a> for IpAddr {
         }
     }
     fn take(cell: u64, tables: &Tables<'a>) -> Option<Self> {
-        let bytes = Text::take(cell, tables)?.0;
-        let v4 = <[u8; 4]>::try_from(bytes).map(|octets| Self::V4(Ipv4Addr::from(octets)));
-        v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(|octets| Self::V6(Ipv6Addr::from(octets))))
-            .ok()
+        take_address(Text::take(cell, tables)?.0)
     }
     fn value(self) -> Value<'a> {
         Value::Ip(self)
@@ -205,6 +225,16 @@ impl<'a> Cell<'a> for IpAddr {
             Self::V6(ip) => put_text(&ip.octets(), out),
         }
     }
+    fn read_row(rest: &mut &'a [u8]) -> Option<Self> {
+        take_address(take_text(rest)?)
+    }
+}
+
+/// An address by its four or sixteen octets.
+fn take_address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(|octets| IpAddr::V4(Ipv4Addr::from(octets)));
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(|octets| IpAddr::V6(Ipv6Addr::from(octets))))
+        .ok()
 }
 
 impl<'a> Cell<'a> for Hash32 {
@@ -221,6 +251,9 @@ impl<'a> Cell<'a> for Hash32 {
     fn write_row(self, out: &mut Vec<u8>) {
         put_text(&self.0, out);
     }
+    fn read_row(rest: &mut &'a [u8]) -> Option<Self> {
+        take_text(rest)?.try_into().ok().map(Self)
+    }
 }
 
 impl<'a> Cell<'a> for Guid {
@@ -236,6 +269,9 @@ impl<'a> Cell<'a> for Guid {
     }
     fn write_row(self, out: &mut Vec<u8>) {
         put_text(&self.0, out);
+    }
+    fn read_row(rest: &mut &'a [u8]) -> Option<Self> {
+        take_text(rest)?.try_into().ok().map(Self)
     }
 }
 
@@ -254,6 +290,9 @@ macro_rules! word_cells {
             }
             fn write_row(self, out: &mut Vec<u8>) {
                 varint::put(out, self.code());
+            }
+            fn read_row(rest: &mut &'a [u8]) -> Option<Self> {
+                Self::from_code(varint::take(rest)?)
             }
         }
     )*};

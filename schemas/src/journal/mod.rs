@@ -36,7 +36,7 @@ pub use opening::{OPENING_BYTES_MAX, Opening, OpeningError, SourceLevel, Success
 pub use payload::{Cursor, Events, PayloadBuilder, PayloadError, PayloadReader, PayloadSummary};
 pub use proof::{PROOF_BYTES_MAX, Proof, ProofError};
 pub use removed::{REMOVED_LISTED_MAX, Removed, RemovedSegment};
-pub(crate) use tables::{TableBuilder, Tables, TextArena};
+pub(crate) use tables::{TableBuilder, Tables};
 
 /// The version of the format. Until 1.0 a change re-records the fixtures; from 1.0 on a changed
 /// byte is a new version.

@@ -18,7 +18,7 @@
 //! Numbers are little-endian. Where frame and event stand in their trees follows from the headers: places
 //! in the segment are positions less the checkpoint's `first_position`.
 
-use crate::event::Row;
+use crate::event::{Event, read_row};
 use crate::journal::checkpoint::{CHECKPOINT_BYTES, Checkpoint, PublicKey, Succession};
 use crate::journal::merkle::{Hash, event_leaf, frame_leaf, root_of_path};
 use crate::journal::seal::{EnrolmentId, digest_of_parts};
@@ -191,11 +191,12 @@ impl Proof {
     ///
     /// # Errors
     /// The first link that does not hold.
-    pub fn check(&self, public: &Enrolment) -> Result<Row, ProofError> {
+    pub fn check(&self, public: &Enrolment) -> Result<Event<'_>, ProofError> {
         if self.enrolment != public.enrolment {
             return Err(ProofError::Enrolment);
         }
-        let row = Row::read(&self.row).ok_or(ProofError::Shape { field: "row" })?;
+        let mut event = read_row(&self.row).ok_or(ProofError::Shape { field: "row" })?;
+        event.seq = self.header.first_seq.saturating_add(u64::from(self.index));
         let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let leaf = event_leaf(self.salt, self.index, &self.row);
         let (index, events) = (u64::from(self.index), u64::from(self.header.events));
@@ -225,7 +226,7 @@ impl Proof {
             .checkpoint
             .holds(self.enrolment, &self.check_header, key);
         if self.checkpoint.generation == generation && holds {
-            Ok(row)
+            Ok(event)
         } else {
             Err(ProofError::Signature)
         }

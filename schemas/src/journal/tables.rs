@@ -249,15 +249,6 @@ pub(crate) struct TextArena {
     ends: Vec<usize>,
 }
 
-impl TextArena {
-    /// Adds a text, and gives the cell that refers to it: its number and 1.
-    pub(crate) fn push(&mut self, text: &[u8]) -> u64 {
-        self.bytes.extend_from_slice(text);
-        self.ends.push(self.bytes.len());
-        self.ends.len() as u64
-    }
-}
-
 impl<'a> Tables<'a> {
     pub(crate) fn new(texts: &'a TextArena, processes: &'a [ProcessKey]) -> Self {
         Self { texts, processes }

@@ -1,5 +1,7 @@
 //! The inputs of an investigation, and how far each can be trusted.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{EvidenceId, EvidenceRef, Moment};
@@ -54,6 +56,44 @@ pub struct Evidence {
     pub completeness: Option<Completeness>,
     /// What was noticed: clocks, gaps, damage, in order of place.
     pub findings: Vec<Finding>,
+    /// What became of the records of a foreign file; absent for a journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<RecordCounts>,
+    /// The files inside an archive that were read, in their order; absent when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<EvidenceMember>,
+}
+
+/// What became of the records of a foreign file: nothing vanishes silently.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordCounts {
+    /// Events of a known kind.
+    pub mapped: u64,
+    /// Events of no known kind, kept with their own fields.
+    pub raw: u64,
+    /// Records that gave no event, by reason.
+    pub skipped: BTreeMap<String, u64>,
+}
+
+/// A file inside an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceMember {
+    /// Its path inside the archive; `!` stands between an archive and a file inside it.
+    pub path: String,
+    /// Lower-case hex SHA-256 of its bytes, unpacked.
+    pub sha256: String,
+    /// Its length in bytes, unpacked.
+    pub bytes: u64,
+    /// What it is.
+    pub format: Format,
+    /// Events read.
+    pub events: u64,
+    /// Records that could not be read.
+    pub damaged: u64,
+    /// How far it can be trusted.
+    pub verdict: Verdict,
 }
 
 /// A file of an input that is a folder.
@@ -82,6 +122,8 @@ pub enum Format {
     SysmonLinux,
     /// JSON lines, an array or a stream of objects.
     Json,
+    /// An archive with files of any of these formats.
+    Archive,
 }
 
 /// How far an input can be trusted.
@@ -259,6 +301,7 @@ impl Format {
             Self::Audit => "audit",
             Self::SysmonLinux => "sysmon_linux",
             Self::Json => "json",
+            Self::Archive => "archive",
         }
     }
 }

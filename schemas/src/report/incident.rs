@@ -170,6 +170,22 @@ impl Story {
             ("Not known", &self.unknown),
         ]
     }
+
+    /// The sentences of the sections, in the same order.
+    pub(super) fn sections_mut(&mut self) -> [&mut Vec<Sentence>; 10] {
+        [
+            &mut self.root_cause,
+            &mut self.timeline,
+            &mut self.hosts_and_accounts,
+            &mut self.tools,
+            &mut self.communication_in,
+            &mut self.communication_out,
+            &mut self.persistence,
+            &mut self.damage,
+            &mut self.pruned,
+            &mut self.unknown,
+        ]
+    }
 }
 
 /// One step of an incident: an actor does something to an object.
@@ -519,5 +535,27 @@ impl Incident {
         lists.extend(self.gaps.iter().map(|g| &g.evidence[..]));
         lists.extend(self.pruned.iter().map(|p| &p.evidence[..]));
         lists.extend(self.joined_by.iter().map(|j| &j.evidence[..]));
+    }
+
+    /// Adds every list of references that this incident cites, to change them.
+    pub(super) fn push_reference_lists_mut<'a>(
+        &'a mut self,
+        lists: &mut Vec<&'a mut Vec<EvidenceRef>>,
+    ) {
+        lists.extend(self.entry.iter_mut().map(|s| &mut s.evidence));
+        for sentences in self.story.sections_mut() {
+            lists.extend(sentences.iter_mut().map(|s| &mut s.evidence));
+        }
+        lists.extend(self.steps.iter_mut().map(|s| &mut s.evidence));
+        lists.extend(self.processes.iter_mut().map(|p| &mut p.evidence));
+        lists.extend(self.links.iter_mut().map(|l| &mut l.evidence));
+        for object in self.files.iter_mut().chain(&mut self.registry) {
+            lists.extend(object.acts.iter_mut().map(|a| &mut a.evidence));
+        }
+        lists.extend(self.network.iter_mut().map(|n| &mut n.evidence));
+        lists.extend(self.persistence.iter_mut().map(|p| &mut p.evidence));
+        lists.extend(self.gaps.iter_mut().map(|g| &mut g.evidence));
+        lists.extend(self.pruned.iter_mut().map(|p| &mut p.evidence));
+        lists.extend(self.joined_by.iter_mut().map(|j| &mut j.evidence));
     }
 }

@@ -1,6 +1,6 @@
 //! The decoders, and what must hold for whatever they take.
 
-use saigen_schemas::event::{Row, write_json, write_row};
+use saigen_schemas::event::{read_row, write_json, write_row};
 use saigen_schemas::journal::checkpoint::Checkpoint;
 use saigen_schemas::journal::seal::{EnrolmentId, payload_digest};
 use saigen_schemas::journal::{
@@ -168,10 +168,7 @@ fn rows(segment: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn row(input: &[u8]) {
-    let Some(row) = Row::read(input) else {
-        return;
-    };
-    let Some(event) = row.event(3) else {
+    let Some(event) = read_row(input) else {
         return;
     };
     let (mut again, mut json) = (Vec::new(), String::new());

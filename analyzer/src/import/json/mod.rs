@@ -142,7 +142,12 @@ fn tell(
         Shape::Eql => return eql::tell(object, place.at, work, sink),
         Shape::Unknown => return tell_other(object, place.at, work, sink),
     }
-    windows::map(&work.record, &mut work.windows, place.at, sink)
+    // A record's own number, so that two exports of one log can be told to share it.
+    let at = At {
+        number: work.record.record_id.or(place.at.number),
+        ..place.at
+    };
+    windows::map(&work.record, &mut work.windows, at, sink)
 }
 
 /// Tells an object that is no record of Windows.

@@ -8,6 +8,7 @@ use super::*;
 use crate::event::{
     Args, BootId, Change, Fields, FileWritten, Guid, Had, Hash32, Kind, Marks, Near,
     NetworkConnected, Outcome, ProcessKey, ProcessStart, Protocol, Registry, Source, Text, Time,
+    read_row,
 };
 
 /// The parts of an event that a test chooses; texts are owned here and borrowed by the event.
@@ -186,6 +187,23 @@ proptest! {
             row
         }).collect();
         prop_assert_eq!(merkle::root(merkle::leaves(salt, rows.iter().map(Vec::as_slice))), summary.root);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_row_reads_back_and_no_cut_of_it_does(chosen in chosen(), flip in any::<prop::sample::Index>()) {
+        let mut row = Vec::new();
+        write_row(&event(&chosen, 0), &mut row);
+        prop_assert_eq!(read_row(&row), Some(event(&chosen, 0)));
+        for len in 0..row.len() {
+            prop_assert_eq!(read_row(&row[..len]), None);
+        }
+        let at = flip.index(row.len());
+        row[at] ^= 0x41;
+        let _ = read_row(&row);
+        row.push(0);
+        let _ = read_row(&row);
     }
 }
 

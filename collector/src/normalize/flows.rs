@@ -3,9 +3,10 @@
 //! The tracepoint fires in the caller's context when a connect or listen begins, and often in an
 //! interrupt, in anyone's context, when the other end answers. So the process is remembered by the
 //! socket's address in the kernel from the one to the other. What comes from elsewhere belongs to
-//! whoever listens at its port, until an accept of that process's own tells better.
+//! whoever listens at its port in that network, until an accept of that process's own tells better.
 
 use super::fact::{Fin, FlowFact, FlowWhat, Owner, Who};
+use super::listeners::Listeners;
 use crate::source::sock_diag::SocketRecord;
 use crate::source::tracefs::{Field, Tracepoint};
 use saigen_schemas::event::{Outcome, Protocol};
@@ -190,7 +191,7 @@ pub struct Carried {
 #[derive(Debug, Default)]
 pub struct Flows {
     by_socket: HashMap<u64, Flow>,
-    listeners: HashMap<u16, Who>,
+    listeners: Listeners,
     /// Connections from elsewhere that no accept has been told of, by their other end.
     unaccepted: HashMap<End, u64>,
     /// What ended sockets carried, by their ends.
@@ -243,11 +244,7 @@ impl Flows {
                 Some((flow.who, fact))
             }
             (State::SynReceived, State::Established) => {
-                let who = self
-                    .listeners
-                    .get(&change.local.1)
-                    .copied()
-                    .unwrap_or(Who::Nobody);
+                let who = self.listeners.at(change.local.0, change.local.1, at_us);
                 let flow = Flow {
                     who,
                     owner: Owner::Listener,
@@ -262,7 +259,7 @@ impl Flows {
                 Some((who, change.fact(FlowWhat::Accepted, Owner::Listener)))
             }
             (_, State::Listen) => {
-                self.listeners.insert(change.local.1, caller);
+                self.listeners.begin(change.local.1, pid, caller, at_us);
                 let mut fact = change.fact(FlowWhat::Listening, Owner::Caller);
                 fact.remote = None;
                 Some((caller, fact))
@@ -360,7 +357,7 @@ impl Flows {
     /// Whether somebody listens at a port, as far as perf saw.
     #[must_use]
     pub fn is_listening(&self, port: u16) -> Seen {
-        if self.listeners.contains_key(&port) {
+        if self.listeners.is_at(port) {
             Seen::Yes
         } else {
             Seen::No
@@ -513,8 +510,9 @@ mod tests {
     fn what_comes_from_elsewhere_is_the_listeners_until_it_is_accepted() {
         let mut flows = Flows::default();
         let (listener, bystander) = (Who::Pid(5), Who::Pid(99));
+        // No process has this number: which network it is in cannot be asked.
         flows
-            .change(&change(State::Close, State::Listen), 5, listener, 1)
+            .change(&change(State::Close, State::Listen), u32::MAX, listener, 1)
             .unwrap();
         let (who, fact) = flows
             .change(

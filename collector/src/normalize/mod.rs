@@ -41,6 +41,7 @@ pub mod fact;
 mod files;
 mod flows;
 pub mod ledger;
+mod listeners;
 mod notes;
 mod sessions;
 mod sideband;

@@ -18,3 +18,4 @@ pub mod report;
 pub mod score;
 pub mod stream;
 pub mod text;
+pub mod unwatched;

@@ -23,6 +23,7 @@ use crate::reconstruct::{self, Connections, Reconstruction};
 use crate::reference::{Citations, EventRef, Place};
 use crate::replay::{self, Merge, Replay};
 use crate::stream::EventStream;
+use crate::unwatched::{self, End, Watch};
 
 /// Events between two calls of a progress.
 const STEP: u64 = 1 << 14;
@@ -70,6 +71,7 @@ pub fn investigate(
     let journals = exhibits.journals.iter();
     let mut gaps: Vec<GapRow> = journals
         .flat_map(|(_, verified)| gaps_of(verified))
+        .chain(unwatched::between(watches(exhibits.journals)))
         .chain(foreign_gaps(exhibits.foreign))
         .collect();
     gaps.sort_by(|a, b| (&a.from, &a.host, &a.text).cmp(&(&b.from, &b.host, &b.text)));
@@ -268,6 +270,28 @@ fn foreign_gaps(foreign: &Foreign) -> impl Iterator<Item = GapRow> {
             evidence: Vec::new(),
         })
     })
+}
+
+/// Who was recorded when, by each journal.
+fn watches(inputs: &[(Journal, Verification)]) -> Vec<Watch> {
+    let watch = |verified: &Verification| {
+        let (from_us, to_us) = verified.span_us?;
+        Some(Watch {
+            host: verified.recorded.hosts.first()?.clone(),
+            from_us,
+            to_us,
+            name: verified.path.clone(),
+            end: if verified.closed {
+                End::Closed
+            } else {
+                End::Open
+            },
+        })
+    };
+    inputs
+        .iter()
+        .filter_map(|(_, verified)| watch(verified))
+        .collect()
 }
 
 fn gaps_of(input: &Verification) -> Vec<GapRow> {

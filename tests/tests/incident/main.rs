@@ -5,7 +5,9 @@
 //! can be recorded, so it runs only when `SAIGEN_LIVE=1` says so. The seeds are fresh in
 //! each run and printed; `SAIGEN_SEEDS="3 5"` plays given ones again.
 
+mod blinded;
 mod score;
+mod spread;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -76,16 +78,22 @@ fn read(path: &Path) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Plays and records a scenario, investigates the journal; gives the truth and the report.
-fn play(seed: u64, more: &[&str], folder: &Path) -> (Value, Value) {
+/// Plays and records a scenario; gives its folder.
+fn recorded(seed: u64, more: &[&str], folder: &Path) -> PathBuf {
     let scenario = folder.join(format!("scenario-{seed}"));
-    let case = folder.join(format!("case-{seed}"));
     run(Command::new(house().join("fixtures/incident/run"))
         .args(["--seed", &seed.to_string(), "--out"])
         .arg(&scenario)
         .arg("--collector")
         .arg(program("saigen-collector"))
         .args(more));
+    scenario
+}
+
+/// Plays and records a scenario, investigates the journal; gives the truth and the report.
+fn play(seed: u64, more: &[&str], folder: &Path) -> (Value, Value) {
+    let scenario = recorded(seed, more, folder);
+    let case = folder.join(format!("case-{seed}"));
     (
         read(&scenario.join("truth.json")),
         investigated(&scenario, &case),
@@ -95,7 +103,8 @@ fn play(seed: u64, more: &[&str], folder: &Path) -> (Value, Value) {
 /// Judges the journal of a scenario and gives the report.
 fn investigated(scenario: &Path, case: &Path) -> Value {
     let journal = scenario.join("journal");
-    nothing_of_this_machine_is_in(&journal, &read(&scenario.join("truth.json")));
+    let truth = read(&scenario.join("truth.json"));
+    nothing_of_this_machine_is_in(&journal, &text(&truth["hosts"][0]));
     run(Command::new(program("saigen"))
         .arg("investigate")
         .arg(&journal)
@@ -106,8 +115,37 @@ fn investigated(scenario: &Path, case: &Path) -> Value {
     read(&case.join("report.json"))
 }
 
+/// The events of a journal.
+fn events(journal: &Path) -> Vec<Value> {
+    let output = run(Command::new(program("saigen"))
+        .arg("events")
+        .arg(journal)
+        .arg("--json"));
+    let lines = String::from_utf8_lossy(&output.stdout);
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an event is a JSON object"))
+        .collect()
+}
+
+/// What `verify` says of a journal, with its auditor's key.
+fn verdict(journal: &Path, key: &Path) -> String {
+    let output = run(Command::new(program("saigen"))
+        .arg("verify")
+        .arg(journal)
+        .arg("--key")
+        .arg(key)
+        .arg("--json"));
+    let told: Value = serde_json::from_slice(&output.stdout).expect("a verdict is JSON");
+    text(&told["evidence"][0]["verdict"])
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
 /// A recording that is bundled must not tell of the machine that made it.
-fn nothing_of_this_machine_is_in(journal: &Path, truth: &Value) {
+fn nothing_of_this_machine_is_in(journal: &Path, host: &str) {
     let output = run(Command::new(program("saigen"))
         .arg("events")
         .arg(journal)
@@ -130,10 +168,7 @@ fn nothing_of_this_machine_is_in(journal: &Path, truth: &Value) {
             );
         }
         let event: Value = serde_json::from_str(line).expect("an event is a JSON object");
-        assert_eq!(
-            event["host"], truth["hosts"][0],
-            "a foreign host name: {line}"
-        );
+        assert_eq!(event["host"], host, "a foreign host name: {line}");
     }
 }
 

@@ -78,8 +78,16 @@ impl Score {
     pub fn of(truth: &Value, report: &Value) -> Self {
         let known =
             |name: &str| -> Vec<Known> { list(&truth[name]).iter().map(Known::read).collect() };
-        let wanted = known("malicious_processes");
+        // What ran while nothing was recorded, or so shortly before that it may not have been written, is not wanted.
+        let observed = |process: &&Value| {
+            process["observed"]
+                .as_str()
+                .is_none_or(|word| word == "yes")
+        };
+        let malicious = list(&truth["malicious_processes"]);
+        let wanted: Vec<Known> = malicious.iter().filter(observed).map(Known::read).collect();
         let mut ignored = known("compromised_processes");
+        ignored.extend(known("malicious_processes"));
         ignored.extend(known("bridge_processes"));
         ignored.extend(known("forks"));
         let hits = |incident: &Value| {

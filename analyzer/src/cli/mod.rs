@@ -7,6 +7,7 @@ mod check_proof;
 mod completions;
 mod detecting;
 mod events;
+mod export;
 mod filter;
 mod hunt;
 mod import;
@@ -79,6 +80,7 @@ enum Command {
     CheckProof(check_proof::CheckProof),
     Query(query::Query),
     Score(score::Score),
+    Export(export::Export),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -100,6 +102,7 @@ impl Command {
             Self::CheckProof(command) => command.run(screen),
             Self::Query(command) => command.run(screen),
             Self::Score(command) => command.run(screen),
+            Self::Export(command) => command.run(screen),
             Self::Completions(command) => command.run(screen),
             Self::Man(command) => command.run(screen),
         }

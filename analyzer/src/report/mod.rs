@@ -7,6 +7,7 @@
 //! which turns control characters, bidi marks and what else would act on a terminal, a
 //! browser or a spreadsheet into visible escapes.
 
+mod export;
 mod html;
 mod json;
 mod marks;
@@ -17,6 +18,7 @@ mod tree;
 mod visible;
 mod words;
 
+pub use export::{ExportTable, write_csv, write_graphml, write_jsonl};
 pub use html::{VerifiedInput, write_html, write_verification};
 pub use json::write_json;
 pub(crate) use json::write_quietly;

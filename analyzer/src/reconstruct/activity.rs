@@ -173,6 +173,22 @@ pub(super) fn is_persons_session(world: &World<'_>, top: Top) -> bool {
     }
 }
 
+/// Whether a process stands below an interpreter that runs a script which stood among the programs
+/// of the system, as it stood there before the recording.
+pub(super) fn below_system_script(world: &World<'_>, process: NodeId) -> bool {
+    let mut at = process;
+    for _ in 0..CLIMB_MAX {
+        if world.roles(at).has(Role::Interpreter) && world.runs_system_script(at) {
+            return true;
+        }
+        match world.cause(at) {
+            Some(cause) if !world.station(cause).is_hub() => at = cause,
+            _ => return false,
+        }
+    }
+    false
+}
+
 /// Whether a process stands below a program that installs software, within its activity.
 pub(super) fn below_package_manager(world: &World<'_>, process: NodeId) -> bool {
     let mut at = process;

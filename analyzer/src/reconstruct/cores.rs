@@ -51,7 +51,7 @@ pub(super) fn cores(world: &World<'_>, activity: &Activity, seeds: &[Seed]) -> V
     }
     let mut lifts: BTreeMap<NodeId, Vec<&Seed>> = BTreeMap::new();
     for seed in &found {
-        if on_hub && seed.process == activity.top.root {
+        if on_hub && seed.process == activity.top.root || world.brings_files(seed.process) {
             continue;
         }
         lifts

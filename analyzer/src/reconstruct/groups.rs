@@ -68,7 +68,9 @@ impl Material<'_, '_> {
                 .collect();
             let taken = self.taken_in(&found, &groups, &roots);
             if taken == found {
-                return ordered(groups);
+                // Findings without a process of their own are listed, and are no incident.
+                let told = |group: &Group| !group.malice.processes.is_empty();
+                return ordered(groups.into_iter().filter(told).collect());
             }
             found = taken;
         }

@@ -65,6 +65,8 @@ roles! {
     Loader = "loader",
     /// Brings files from the network for a person.
     Browser = "browser",
+    /// Keeps the credentials of those who are logged in.
+    Credentials = "credentials",
 }
 
 /// The roles of one program.
@@ -104,6 +106,8 @@ pub(super) enum Place {
     Installed,
     /// A packed file, by its name.
     Archive,
+    /// Written by the system's libraries for any program.
+    Byproduct,
 }
 
 impl Place {
@@ -116,6 +120,7 @@ impl Place {
             "common" => Self::Common,
             "installed" => Self::Installed,
             "archive" => Self::Archive,
+            "byproduct" => Self::Byproduct,
             _ => return None,
         })
     }

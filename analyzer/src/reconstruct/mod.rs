@@ -13,6 +13,7 @@ mod activity;
 mod backward;
 mod cores;
 mod groups;
+mod hand;
 mod knowledge;
 mod malice;
 mod notes;
@@ -33,6 +34,7 @@ use saigen_schemas::report::{self, Gap, Grade, Incident, Matched, Moment, Pruned
 use crate::detect::{self, Detection};
 use crate::graph::{Graph, NodeId};
 use crate::reference::EventRef;
+pub use hand::{Start, TrailStep, starts, trail};
 pub use requests::Connections;
 
 use activity::top_of;

@@ -11,7 +11,9 @@ use saigen_schemas::report::{ScorePart, Severity};
 
 use crate::detect::Tactic;
 use crate::graph::NodeId;
-use crate::reconstruct::activity::{Top, below_package_manager, is_persons_session};
+use crate::reconstruct::activity::{
+    Top, below_package_manager, below_system_script, is_persons_session,
+};
 use crate::reconstruct::seeds::Seed;
 use crate::reconstruct::world::World;
 
@@ -153,6 +155,8 @@ pub(super) fn weigh(
 fn context(world: &World<'_>, seed: &Seed, top: Top) -> (f64, &'static str) {
     if below_package_manager(world, seed.process) {
         (INSTALLATION, "a software installation did it")
+    } else if below_system_script(world, seed.process) {
+        (INSTALLATION, "a script that came with the system did it")
     } else if is_persons_session(world, top) {
         if seed.rule.tactics.contains(&Tactic::PrivilegeEscalation) {
             return (

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::detect::{Detection, Level, RuleInfo};
-use crate::graph::{NodeId, NodeKind};
+use crate::graph::{NodeId, NodeKind, Verb};
 use crate::reconstruct::world::World;
 use crate::reference::EventRef;
+use crate::replay::HostId;
 
 /// The most processes that one detection is laid upon. A rule over many events (a scan) is about
 /// one process; its first ones stand for it.
@@ -55,12 +56,19 @@ impl Seed {
 /// the order of the detections.
 pub(super) fn gather(world: &World<'_>, detections: &[Detection<EventRef>]) -> Vec<Seed> {
     let mut seeds: BTreeMap<(NodeId, String, Option<NodeKind>), Seed> = BTreeMap::new();
+    let ran = Ran::new(world);
     for (index, detection) in detections.iter().enumerate() {
         if weight(detection.rule.level) <= 0.0 {
             continue;
         }
         for (process, event) in subjects(world, detection) {
             let object = object_of(world, process, event);
+            // That a browser writes what was fetched is its work: a finding about the file is one
+            // about whoever ran it.
+            let process = object
+                .filter(|_| world.brings_files(process))
+                .and_then(|file| ran.first_after(world, file))
+                .unwrap_or(process);
             let class = object.and_then(|object| world.graph.kind(object));
             let seed = Seed {
                 process,
@@ -77,6 +85,40 @@ pub(super) fn gather(world: &World<'_>, detections: &[Detection<EventRef>]) -> V
         }
     }
     seeds.into_values().collect()
+}
+
+/// What ran each file, by the file's path: a stream of a file (`x.exe:Zone.Identifier`) is a node
+/// of its own.
+struct Ran(BTreeMap<(HostId, String), NodeId>);
+
+impl Ran {
+    fn new(world: &World<'_>) -> Self {
+        let mut ran: BTreeMap<(HostId, String), NodeId> = BTreeMap::new();
+        for id in world.graph.nodes() {
+            if world.process(id).is_none() {
+                continue;
+            }
+            for edge in world
+                .incoming(id)
+                .filter(|edge| edge.verb == Verb::Executed)
+            {
+                if let Some(file) = world.graph.file(edge.from) {
+                    let path = file.path.lossy().to_lowercase();
+                    ran.entry((file.host, path)).or_insert(id);
+                }
+            }
+        }
+        Self(ran)
+    }
+
+    /// The first process that ran a file, or the file that it is a stream of.
+    fn first_after(&self, world: &World<'_>, file: NodeId) -> Option<NodeId> {
+        let file = world.graph.file(file)?;
+        let path = file.path.lossy().to_lowercase();
+        let stream = path.rfind(':').filter(|&at| at > 2);
+        let whole = stream.and_then(|at| path.get(..at)).unwrap_or(&path);
+        self.0.get(&(file.host, whole.to_owned())).copied()
+    }
 }
 
 fn merge(known: &mut Seed, other: &Seed) {

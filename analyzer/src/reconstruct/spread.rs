@@ -364,11 +364,13 @@ impl<'w, 'g> Spread<'w, 'g> {
             },
         );
         if let Taken::Injected(by) = how {
-            let children: Vec<Edge> = self.world.graph.after(process, us).collect();
-            for edge in children
-                .iter()
+            let hub = self.world.station(process).is_hub();
+            let after = self.world.graph.after(process, us);
+            let children: Vec<Edge> = after
                 .filter(|edge| is_creation(edge.verb) && edge.first_us >= us)
-            {
+                .filter(|edge| !hub || self.is_suspicious_child(edge.to))
+                .collect();
+            for edge in children {
                 let why = Why::new(
                     Ground::Injected,
                     Some(by),
@@ -379,6 +381,19 @@ impl<'w, 'g> Spread<'w, 'g> {
                 self.add(edge.to, why);
             }
         }
+    }
+
+    /// Whether a child of a hub that was written into is of the kind that an intruder starts: the
+    /// hub goes on with its own work besides.
+    fn is_suspicious_child(&self, child: NodeId) -> bool {
+        let tools = [
+            Role::Shell,
+            Role::Interpreter,
+            Role::Loader,
+            Role::Transfer,
+            Role::Discovery,
+        ];
+        self.suspects.contains(&child) || self.world.roles(child).any(&tools)
     }
 
     fn talk(&mut self, process: NodeId, place: NodeId, edge: &Edge) {

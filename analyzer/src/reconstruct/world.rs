@@ -439,6 +439,32 @@ impl<'g> World<'g> {
         })
     }
 
+    /// Whether a process is a person's browser or the like, from where programs are installed: that
+    /// it writes what was fetched is its work.
+    pub(super) fn brings_files(&self, process: NodeId) -> bool {
+        let image = self.process(process).and_then(|process| process.image);
+        self.roles(process).has(Role::Browser)
+            && image.is_some_and(|image| self.knowledge.is(Place::Installed, &image.lossy()))
+    }
+
+    /// Whether the script that an interpreter was told to run, and nothing else, stands among the
+    /// programs of the system and was not written since recording began.
+    pub(super) fn runs_system_script(&self, process: NodeId) -> bool {
+        let Some(told) = self.told(process) else {
+            return false;
+        };
+        let mut words = told
+            .split_whitespace()
+            .filter(|word| !word.starts_with('/'));
+        let script = words.next().map(|word| word.trim_matches('"'));
+        let alone = words.next().is_none();
+        let stands = |path: &str| path.contains('\\') && self.knowledge.is(Place::Installed, path);
+        let written = self
+            .incoming(process)
+            .any(|edge| edge.verb == Verb::Read && edge.ground == Ground::Arguments);
+        alone && script.is_some_and(stands) && !written
+    }
+
     /// Whether the one text of a command line names a file that holds a program or a script.
     fn is_loaded_by_name(&self, file: NodeId, process: NodeId) -> bool {
         let named = self.incoming(process).any(|edge| {

@@ -14,6 +14,7 @@ mod marks;
 mod names;
 mod text;
 mod timeline;
+mod trail;
 mod tree;
 mod visible;
 mod words;
@@ -24,6 +25,7 @@ pub use json::write_json;
 pub(crate) use json::write_quietly;
 pub use text::write_text;
 pub use timeline::{cell as csv_cell, write_timeline};
+pub use trail::{TrailRow, write_trail_dot, write_trail_svg, write_trail_text};
 pub use visible::{Visible, clip};
 
 #[cfg(doc)]

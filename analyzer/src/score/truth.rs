@@ -6,7 +6,7 @@
 //! | `malicious_processes`, rows of `detached_processes` with a guid or a start, else `direct_steps` | wanted |
 //! | of these, consoles (`conhost.exe`) | neither wanted nor counted against |
 //! | `compromised_processes` | wanted as compromised, since `compromised_since` |
-//! | `bridge_processes`, `forks`, `shell_startup_children`, `entry`, `root` | neither wanted nor counted against |
+//! | `bridge_processes`, `forks`, `shell_startup_children`, `entry`, `root`, the ends of `remote_links` | neither wanted nor counted against |
 //! | `cross_process` | an edge from source to destination |
 //! | `remote_links`, `cross_host` | two hosts that one incident must span |
 //! | `chain`, `phases`, `steps`, else the wanted processes by start | the order |
@@ -228,6 +228,15 @@ fn known(value: &Value) -> Vec<Known> {
     for name in ["bridge_processes", "forks", "shell_startup_children"] {
         rows(name).for_each(|row| add(row, Part::Neutral));
     }
+    for link in rows("remote_links") {
+        for (host, end) in link["seen_on"].as_object().into_iter().flatten() {
+            let mut end = end.clone();
+            if end.is_object() {
+                end["host"] = Value::from(host.as_str());
+                add(&end, Part::Neutral);
+            }
+        }
+    }
     for name in ["entry", "root"] {
         if value[name].is_object() {
             add(&value[name], Part::Neutral);
@@ -378,6 +387,11 @@ fn beginnings(value: &Value) -> BTreeSet<String> {
     for row in list(&value["remote_links"]) {
         let tuple = row["five_tuple"].as_str();
         add(tuple.and_then(|tuple| tuple.split(':').next()));
+        let ends = row["seen_on"].as_object().into_iter().flatten();
+        let client = ends
+            .map(|(_, end)| end)
+            .find(|end| end["initiated"] == "true");
+        add(client.and_then(|end| end["image"].as_str()));
     }
     if names.is_empty() {
         let first = list(&value["malicious_processes"]).first();

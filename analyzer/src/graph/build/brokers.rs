@@ -10,6 +10,7 @@
 //! | process → process | the one's command line holds the other's, or names the service or task that started it | arguments |
 //! | process of another host → process | the session of the one was opened from the other's host, while that had a connection there | same session |
 //! | process of another host → service | a service that was new then, while there was a connection from there | same flow |
+//! | process of another host → remote shell | a connection from there to the remote shell's port | same flow |
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -60,6 +61,9 @@ const ASKERS: [&str; 18] = [
 /// A process that asks another host has a connection there at most this long before the other starts.
 const ASKED_WITHIN_US: i64 = 60_000_000;
 
+/// Where a remote shell's host waits for connections.
+const REMOTE_SHELL_PORTS: [u16; 2] = [5985, 5986];
+
 /// Records of one host may stand this far behind what they tell.
 const LATE_US: i64 = 10_000_000;
 
@@ -81,6 +85,7 @@ pub(super) struct Crossing {
     pub(super) client_event: EventRef,
     pub(super) server_host: HostId,
     pub(super) server_us: i64,
+    pub(super) server_port: u16,
 }
 
 /// What is known of the ways between hosts.
@@ -328,15 +333,17 @@ impl GraphBuilder {
                 left.us
                     .is_some_and(|us| us.abs_diff(one.start_us) <= ASKED_WITHIN_US.unsigned_abs())
             });
-        if far.is_none() && !new_service {
-            return;
-        }
+        let ports: &[u16] = match one.broker.as_str() {
+            _ if far.is_some() || new_service => &[],
+            "wsmprovhost.exe" | "winrshost.exe" => &REMOTE_SHELL_PORTS,
+            _ => return,
+        };
         let ground = if far.is_some() {
             Ground::SameSession
         } else {
             Ground::SameFlow
         };
-        let Some(flow) = self.flow_before(replay, one, far) else {
+        let Some(flow) = self.flow_before(replay, one, far, ports) else {
             return;
         };
         let says = Says {
@@ -355,12 +362,19 @@ impl GraphBuilder {
 
     /// The last connection from another host to this one before a process started, as far as one
     /// process of that host had any.
-    fn flow_before(&self, replay: &Replay, one: &Asked, far: Option<HostId>) -> Option<Crossing> {
+    fn flow_before(
+        &self,
+        replay: &Replay,
+        one: &Asked,
+        far: Option<HostId>,
+        ports: &[u16],
+    ) -> Option<Crossing> {
         let mut near: Vec<(bool, u64, Crossing)> = Vec::new();
         for flow in &self.ways.crossings {
             let fits = flow.server_host == one.host
                 && flow.client_host != one.host
-                && far.is_none_or(|far| far == flow.client_host);
+                && far.is_none_or(|far| far == flow.client_host)
+                && (ports.is_empty() || ports.contains(&flow.server_port));
             let before = one.start_us.saturating_sub(flow.server_us);
             if !fits || !(-LATE_US..=ASKED_WITHIN_US).contains(&before) {
                 continue;

@@ -406,11 +406,11 @@ impl GraphBuilder {
         let Some((client, server)) = client.zip(server) else {
             return false;
         };
-        self.join_flow(scene, client, server);
+        self.join_flow(scene, client, server, flow.server.1);
         true
     }
 
-    fn join_flow(&mut self, scene: &Scene<'_>, client: End, server: End) {
+    fn join_flow(&mut self, scene: &Scene<'_>, client: End, server: End, server_port: u16) {
         let says = Says {
             verb: Verb::Connected,
             ground: Ground::SameFlow,
@@ -423,6 +423,7 @@ impl GraphBuilder {
                 client_event: client.event,
                 server_host: server.host,
                 server_us: server.at_us,
+                server_port,
             });
         }
         let edge = self.link(scene, client.node, server.node, says);

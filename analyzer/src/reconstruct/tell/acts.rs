@@ -6,6 +6,7 @@ use crate::detect::{Detection, Level, Tactic};
 use crate::graph::{Edge, EdgeId, NodeId, NodeKind, Verb};
 use crate::reconstruct::groups::Group;
 use crate::reconstruct::knowledge::{Place, Role, folder};
+use crate::reconstruct::malice::Taken;
 use crate::reconstruct::world::{World, is_creation};
 use crate::reference::EventRef;
 
@@ -217,6 +218,11 @@ pub(super) fn collect<'w, 'g>(
     for &process in uploaders {
         collector.served(process);
     }
+    for (&process, since) in &group.malice.compromised {
+        if matches!(since.how, Taken::Injected(_)) {
+            collector.taken_over(process, since.us);
+        }
+    }
     let mut acts: Vec<Act> = collector.acts.into_values().collect();
     acts.sort_by_key(|act| (act.us, act.deed, act.actor, act.object));
     departures(world, &mut acts);
@@ -275,6 +281,29 @@ impl Collector<'_, '_> {
         self.acts.insert((actor, Deed::Starts, process), act);
     }
 
+    /// What a process did since it was written into, as far as a rule fired on it or it reached
+    /// whom the intrusion reached: the rest may be its own.
+    fn taken_over(&mut self, process: NodeId, since_us: i64) {
+        let later: Vec<Edge> = self
+            .world
+            .outgoing(process)
+            .filter(|edge| !is_creation(edge.verb) && edge.last_us >= since_us)
+            .collect();
+        for mut edge in later {
+            let address = self.world.address(edge.to);
+            let intruders = address.is_some_and(|ip| self.group.malice.remotes.contains_key(&ip));
+            let keeper =
+                edge.verb == Verb::Opened && self.world.roles(edge.to).has(Role::Credentials);
+            if intruders || keeper || self.labels.edges.contains_key(&edge.id) {
+                if edge.first_us < since_us {
+                    // Of a merged edge only its end is known to lie behind.
+                    (edge.first_us, edge.first) = (edge.last_us, edge.last);
+                }
+                self.add(process, edge.to, &edge);
+            }
+        }
+    }
+
     /// What a server wrote and the intrusion then ran.
     fn served(&mut self, process: NodeId) {
         let wrote = self
@@ -298,7 +327,7 @@ impl Collector<'_, '_> {
             return;
         };
         let labels = self.labels.edges.get(&edge.id);
-        if labels.is_none() && !self.is_telling(deed, object) {
+        if labels.is_none() && !self.is_telling(deed, edge.verb, object) {
             return;
         }
         let mut act = Act {
@@ -327,7 +356,7 @@ impl Collector<'_, '_> {
 
     /// Whether an act is worth a sentence when no rule fired on it. Writing to a device, reading
     /// what everyone reads and asking for a process's own files are not.
-    fn is_telling(&self, deed: Deed, object: NodeId) -> bool {
+    fn is_telling(&self, deed: Deed, verb: Verb, object: NodeId) -> bool {
         let world = self.world;
         match world.graph.kind(object) {
             Some(NodeKind::File) => {
@@ -338,12 +367,35 @@ impl Collector<'_, '_> {
                 let common = deed == Deed::Reads
                     && world.knowledge.is(Place::Common, &path)
                     && !world.knowledge.is(Place::Credential, &path);
-                !device && !common
+                !device && !common && !self.is_byproduct(object, &path)
+            }
+            // Whoever lists processes opens them all; what keeps the credentials is another matter.
+            Some(NodeKind::Process) if verb == Verb::Opened => {
+                world.roles(object).has(Role::Credentials)
             }
             Some(NodeKind::Process) => deed != Deed::Connects,
-            Some(_) => true,
+            Some(NodeKind::Registry) => {
+                let path = world.label(object);
+                world.knowledge.is(Place::Persistence, &path)
+            }
+            Some(NodeKind::Pipe) => verb == Verb::Created,
+            Some(
+                NodeKind::Endpoint
+                | NodeKind::Name
+                | NodeKind::Account
+                | NodeKind::Session
+                | NodeKind::Persistence
+                | NodeKind::Module
+                | NodeKind::Host,
+            ) => true,
             None => false,
         }
+    }
+
+    /// Whether a file is written by the system's libraries for any program, and was not run.
+    fn is_byproduct(&self, file: NodeId, path: &str) -> bool {
+        let run = |edge: Edge| matches!(edge.verb, Verb::Executed | Verb::Mapped);
+        self.world.knowledge.is(Place::Byproduct, path) && !self.world.outgoing(file).any(run)
     }
 
     fn name_techniques(&self, act: &mut Act) {

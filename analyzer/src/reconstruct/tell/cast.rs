@@ -13,6 +13,7 @@ use crate::reconstruct::seeds::Seed;
 use crate::reconstruct::tell::words;
 use crate::reconstruct::world::World;
 use crate::reference::EventRef;
+use crate::replay::Recorded;
 use saigen_schemas::report::EvidenceRef;
 
 /// The most records that a row cites.
@@ -179,7 +180,7 @@ impl<'w, 'g> Cast<'w, 'g> {
             host: self.host(id),
             pid: facts.key.pid,
             guid: facts.key.guid.map(|guid| guid.to_string()),
-            start: Some(Moment::from_us(facts.start_us)),
+            start: (facts.recorded != Recorded::Implied).then(|| Moment::from_us(facts.start_us)),
             end: facts.end_us.map(Moment::from_us),
             exit_code: facts.exit.and_then(|exit| exit.code).map(i64::from),
             image: facts.image.map(|image| text_from_bytes(image.0)),

@@ -207,7 +207,10 @@ fn sentence(cast: &Cast<'_, '_>, requests: &Requests, end: &End) -> Sentence {
             Grade::Gap,
         ),
         EndKind::Unseen => (
-            format!("Who started {process} was not recorded: the entry is not observable."),
+            format!(
+                "Who started {process} on {} was not recorded: the entry is not observable.",
+                cast.host(end.process)
+            ),
             Grade::Gap,
         ),
         EndKind::Inside => (String::new(), Grade::Gap),

@@ -1,7 +1,7 @@
 //! The proof of one record: it convinces who has the public key, and nothing else does.
 
 use saigen_analyzer::evidence::{Asked, Key, ProveError, open, prove, verify};
-use saigen_analyzer::reference::EventRef;
+use saigen_analyzer::reference::Citations;
 use saigen_schemas::journal::Proof;
 use saigen_schemas::journal::seal::{EnrolmentId, EnrolmentSecret};
 use saigen_schemas::journal::{AuditorKey, Enrolment};
@@ -26,8 +26,8 @@ fn proof_of(court: &Court, reference: &str) -> Result<Proof, ProveError> {
         ..Asked::default()
     };
     let verified = verify(&found.journals[0], asked, &mut |_| {});
-    let reference: EventRef = reference.parse().unwrap();
-    prove(&found.journals[0], &verified, reference)
+    let reference = Citations::default().find(&reference.parse().unwrap());
+    prove(&found.journals[0], &verified, reference.unwrap())
 }
 
 #[test]

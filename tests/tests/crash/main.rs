@@ -2,8 +2,16 @@
 //!
 //! The writer is the collector's own, the judge the analyzer's. `SAIGEN_KILLS=1000` kills that often.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where what it needs is missing"
+)]
+
+#[cfg(test)]
 mod disk;
+#[cfg(test)]
 mod kill;
+#[cfg(test)]
 mod power;
 
 use std::path::Path;

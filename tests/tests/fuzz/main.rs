@@ -5,7 +5,14 @@
 //! failure comes again. `SAIGEN_FUZZ_SECONDS=1800 cargo test -p saigen-tests --test fuzz -- --nocapture`
 //! goes on for that long a target, from another beginning each time, and says how often it tried.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where what it needs is missing"
+)]
+
+#[cfg(test)]
 mod mutate;
+#[cfg(test)]
 mod targets;
 
 use std::alloc::{GlobalAlloc, Layout, System};

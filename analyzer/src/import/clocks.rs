@@ -21,8 +21,11 @@ const SAMPLE: usize = 512;
 /// seconds behind.
 const LATE_US: i64 = 30_000_000;
 
-/// How much earlier than its event a record may be, by clocks that are read one after the other.
-const EARLY_US: i64 = 2_000_000;
+/// How much sooner than usual a record may be written: where the measure itself waited.
+const EARLY_US: i64 = 15_000_000;
+
+/// Zones differ by whole quarters of an hour.
+const ZONE_US: i64 = 900_000_000;
 
 /// Beyond this two clocks differ, and a single event's time is not believed against its record's.
 const FAR_US: i64 = 60_000_000;
@@ -238,12 +241,21 @@ impl Spread {
         })
     }
 
-    /// The difference of the two clocks where it is one: steady, and more than a delay.
+    /// The difference of the two clocks where it is one: steady, and more than a delay. Near a
+    /// zone's it is the zone's, and the rest the usual delay.
     fn shift(&self) -> i64 {
-        if self.apart_us <= FAR_US && self.median_us.saturating_abs() > FAR_US {
-            self.median_us
+        if self.apart_us > FAR_US || self.median_us.saturating_abs() <= FAR_US {
+            return 0;
+        }
+        let zones = self
+            .median_us
+            .saturating_add(ZONE_US / 2)
+            .div_euclid(ZONE_US);
+        let zone = zones.saturating_mul(ZONE_US);
+        if self.median_us.abs_diff(zone) <= LATE_US.unsigned_abs() {
+            zone
         } else {
-            0
+            self.median_us
         }
     }
 }

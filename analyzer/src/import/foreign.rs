@@ -26,6 +26,9 @@ use crate::stream::{EventStream, Gap};
 /// Findings that are listed of one file: one made of damage would fill memory.
 const FINDINGS_MAX: usize = 1000;
 
+/// What is said of a record of which a reader says no more than that it is skipped.
+const UNREAD: &str = "a record that cannot be read";
+
 /// A file of evidence that others recorded, and what it holds.
 #[derive(Clone, Debug)]
 pub struct ForeignFile {
@@ -521,7 +524,7 @@ impl Sink for Keeping<'_> {
             let last = member.findings.listed.last();
             // A reader that knows more has said it already.
             if last.is_none_or(|last| last.at != Some(at)) {
-                let text = format!("a record that cannot be read: {why}");
+                let text = format!("{UNREAD}: {why}");
                 let finding = Finding::new(FindingKind::Damage, at, text);
                 member.findings.push(finding);
             }
@@ -529,8 +532,21 @@ impl Sink for Keeping<'_> {
     }
 
     fn find(&mut self, finding: Finding) {
-        if let Some(member) = self.member() {
-            member.findings.push(finding);
+        let Some(member) = self.member() else {
+            return;
+        };
+        // What a reader knows of a skipped record takes the place of what is said of any.
+        let findings = &mut member.findings;
+        let said = findings.listed.last();
+        let is_more = said.is_some_and(|said| {
+            said.at.is_some() && said.at == finding.at && said.text.starts_with(UNREAD)
+        });
+        if is_more && finding.kind == FindingKind::Damage {
+            if let Some(said) = findings.listed.last_mut() {
+                *said = finding;
+            }
+        } else {
+            findings.push(finding);
         }
     }
 

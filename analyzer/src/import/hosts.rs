@@ -80,6 +80,38 @@ impl Hosts {
     }
 }
 
+impl Hosts {
+    /// Of the hosts of one file, those whose short name is that of several hosts elsewhere, but of
+    /// one in this file: with the name that this one was settled to.
+    pub(super) fn settle_in(
+        &self,
+        file: &BTreeSet<u32>,
+        settled: &[Vec<u8>],
+    ) -> Vec<(u32, Vec<u8>)> {
+        let name = |host: u32| self.names.get(host as usize);
+        let lower = |host: u32| name(host).map(|name| name.to_ascii_lowercase());
+        let mut own = Vec::new();
+        for &host in file {
+            let Some(bare) = lower(host).filter(|name| short(name) == name.as_slice()) else {
+                continue;
+            };
+            let full: BTreeSet<&Vec<u8>> = file
+                .iter()
+                .filter(|&&other| {
+                    lower(other).is_some_and(|other| other != bare && short(&other) == bare)
+                })
+                .filter_map(|&other| settled.get(other as usize))
+                .collect();
+            if let (1, Some(&only)) = (full.len(), full.first())
+                && settled.get(host as usize) != Some(only)
+            {
+                own.push((host, only.clone()));
+            }
+        }
+        own
+    }
+}
+
 /// The first label of a host's name. An address is no name of labels.
 fn short(name: &[u8]) -> &[u8] {
     let is_address =
@@ -123,6 +155,18 @@ mod tests {
             settled(&["web.a.test", "web.b.test", "web", "WEB.A.TEST"], &[]),
             ["WEB.A.TEST", "web.b.test", "web", "WEB.A.TEST"]
         );
+    }
+
+    #[test]
+    fn a_short_name_is_that_of_its_own_file() {
+        let mut hosts = Hosts::default();
+        let mut number = |name: &str| hosts.number(name.as_bytes());
+        let (a, b, bare) = (number("web.a.test"), number("web.b.test"), number("web"));
+        let settled = hosts.settle(&[]);
+        let one = hosts.settle_in(&BTreeSet::from([a, bare]), &settled);
+        assert_eq!(one, [(bare, b"web.a.test".to_vec())]);
+        assert_eq!(hosts.settle_in(&BTreeSet::from([a, b, bare]), &settled), []);
+        assert_eq!(hosts.settle_in(&BTreeSet::from([bare]), &settled), []);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod container;
 mod evtx;
 mod find;
 mod foreign;
+mod gather;
 mod hosts;
 pub mod json;
 mod keep;
@@ -31,7 +32,8 @@ pub mod windows;
 mod xml;
 
 pub use find::{Place, Search, search};
-pub use foreign::{Counts, Findings, Foreign, ForeignFile, ForeignStream, Member, read_all};
+pub use foreign::{Counts, Findings, Foreign, ForeignFile, ForeignStream, Member};
+pub use gather::read_all;
 pub use keep::{Kept, ORIGIN, keep};
 pub use sink::{At, Finding, ImportError, Input, NO_TIME_US, Sink, Skipped};
 pub use tell::sentence;

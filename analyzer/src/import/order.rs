@@ -69,10 +69,15 @@ impl Order {
         }
     }
 
-    /// Finds the runs of a spool, and merges some of them until a bounded number is left.
-    pub(super) fn arrange(&mut self, spool: &mut Spool) -> Result<(), ImportError> {
+    /// Finds the runs of a spool, and merges some of them until a bounded number is left. Each
+    /// event is shown once with its time, in no order.
+    pub(super) fn arrange(
+        &mut self,
+        spool: &mut Spool,
+        show: &mut dyn FnMut(&Entry, i64),
+    ) -> Result<(), ImportError> {
         self.runs = self
-            .natural_runs(spool)
+            .natural_runs(spool, show)
             .map_err(ImportError::temporary("order events"))?;
         while self.runs.len() > RUNS_MAX {
             let rest = self.runs.split_off(RUNS_MAX);
@@ -84,14 +89,24 @@ impl Order {
     }
 
     /// Blocks by time: each goes behind the block that ends last before it begins.
-    fn natural_runs(&self, spool: &Spool) -> io::Result<Vec<Vec<usize>>> {
+    fn natural_runs(
+        &self,
+        spool: &Spool,
+        show: &mut dyn FnMut(&Entry, i64),
+    ) -> io::Result<Vec<Vec<usize>>> {
         let mut runs: Vec<Vec<usize>> = Vec::new();
         let mut tails: BTreeMap<Key, usize> = BTreeMap::new();
         let mut block = Block::default();
         for number in 0..spool.len() {
             spool.get(number, &mut block)?;
-            let keys = block.entries.iter().map(|entry| self.key(entry));
-            let (Some(first), Some(last)) = (keys.clone().min(), keys.max()) else {
+            let mut span: Option<(Key, Key)> = None;
+            for entry in &block.entries {
+                let key = self.key(entry);
+                show(entry, key.us);
+                let (first, last) = span.unwrap_or((key, key));
+                span = Some((first.min(key), last.max(key)));
+            }
+            let Some((first, last)) = span else {
                 continue;
             };
             let before = tails.range(..first).next_back().map(|(&tail, _)| tail);
@@ -259,7 +274,7 @@ mod tests {
             first_us: 5,
         };
         let mut order = Order::new(Rules::default(), vec![leaf]);
-        order.arrange(&mut spool).unwrap();
+        order.arrange(&mut spool, &mut |_, _| {}).unwrap();
         let mut cursor = order.cursor(&spool);
         let mut got = Vec::new();
         while cursor.step(&order, &spool) {

@@ -163,7 +163,7 @@ fn an_import_is_a_journal_that_points_back() {
     assert_eq!(code(&verified), 0);
     let whoami = text(&saigen(&["events", "kept", "--where", "image~whoami"], at));
     let event: Value = serde_json::from_str(&whoami).unwrap();
-    let origin = event["extra"]["saigen.origin"].as_str().unwrap();
+    let origin = event["fields"]["saigen.origin"].as_str().unwrap();
     assert!(origin.starts_with("e2!logs/sysmon.json:@"), "{origin}");
     let sources = text(&saigen(
         &["events", "kept", "--where", "kind=record.source"],

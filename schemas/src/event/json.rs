@@ -40,14 +40,40 @@ pub fn write_json(event: &Event<'_>, reference: &str, out: &mut String) {
     });
     marks(event, out);
     if !event.extra.is_empty() {
-        out.push_str(",\"fields\":{");
-        for (index, (name, value)) in event.extra.iter().enumerate() {
-            if index > 0 {
-                out.push(',');
-            }
-            text_member(out, &name.lossy(), value);
+        foreign_fields(event, out);
+    }
+    out.push('}');
+}
+
+/// Foreign fields, each name once: one that a record has several times is a list, in its order.
+fn foreign_fields(event: &Event<'_>, out: &mut String) {
+    let pairs: Vec<(Text<'_>, Text<'_>)> = event.extra.iter().collect();
+    out.push_str(",\"fields\":{");
+    let mut comma = "";
+    for (index, (name, value)) in pairs.iter().enumerate() {
+        let (before, from) = pairs.split_at(index);
+        if before.iter().any(|(other, _)| other == name) {
+            continue;
         }
-        out.push('}');
+        out.push_str(comma);
+        comma = ",";
+        let mut same = from
+            .iter()
+            .filter(|(other, _)| other == name)
+            .skip(1)
+            .peekable();
+        if same.peek().is_none() {
+            text_member(out, &name.lossy(), *value);
+            continue;
+        }
+        string(out, &name.lossy());
+        out.push_str(":[");
+        string(out, &value.lossy());
+        for (_, value) in same {
+            out.push(',');
+            string(out, &value.lossy());
+        }
+        out.push(']');
     }
     out.push('}');
 }
@@ -172,7 +198,7 @@ fn string(out: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Args, BootId, Had, Kind, Marks, ProcessStart, Source, Time};
+    use crate::event::{Args, BootId, FieldsBuf, Had, Kind, Marks, ProcessStart, Source, Time};
 
     fn start<'a>(image: &'a [u8], args: &'a [u8], marks: &'a [u8]) -> Event<'a> {
         Event {
@@ -215,6 +241,23 @@ mod tests {
         assert_eq!(value["had"]["args"], "raced");
         assert_eq!(value["uid"], 0);
         assert!(value.get("gid").is_none());
+    }
+
+    #[test]
+    fn a_foreign_field_that_stands_twice_is_a_list() {
+        let mut fields = FieldsBuf::default();
+        for (name, value) in [("type", "CWD"), ("cwd", "/"), ("type", "EXECVE")] {
+            fields.push(name.as_bytes(), value.as_bytes());
+        }
+        let mut out = String::new();
+        let event = Event {
+            extra: fields.as_fields(),
+            ..start(b"/bin/sh", b"", b"")
+        };
+        write_json(&event, "e1:3:4", &mut out);
+        let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let expected = serde_json::json!({"type": ["CWD", "EXECVE"], "cwd": "/"});
+        assert_eq!(value["fields"], expected);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Read are the daemon's own log, raw and enriched (`auditd.conf(5)`), the same lines behind the head
 //! of a relay (`audispd`, the kernel's log, a forwarder's JSON) and the one-line form of auoms. What an
 //! event says becomes events of ours; all fields of all its records stay beside it under their own
-//! names, each record led by its `type`. See `docs/IMPORT.md`.
+//! names, each record led by its `type`. See `docs/LINUX-LOGS.md`.
 
 mod address;
 mod calls;

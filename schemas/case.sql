@@ -26,7 +26,7 @@ CREATE TABLE evidence (
   path            TEXT NOT NULL,     -- relative to the input as it was given
   sha256          TEXT NOT NULL,
   bytes           INTEGER NOT NULL,
-  format          TEXT NOT NULL,     -- journal, evtx, audit, sysmon_linux, json
+  format          TEXT NOT NULL,     -- journal, evtx, audit, sysmon_linux, syslog, json
   recorder        TEXT,
   events          INTEGER NOT NULL,
   lost            INTEGER NOT NULL,

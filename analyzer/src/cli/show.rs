@@ -73,9 +73,12 @@ impl Show {
         };
         match input.format {
             Format::Journal => self.journal(input, &place, screen),
-            Format::Evtx | Format::Audit | Format::SysmonLinux | Format::Json | Format::Archive => {
-                self.foreign(input, &place, screen)
-            }
+            Format::Evtx
+            | Format::Audit
+            | Format::SysmonLinux
+            | Format::Syslog
+            | Format::Json
+            | Format::Archive => self.foreign(input, &place, screen),
         }
     }
 

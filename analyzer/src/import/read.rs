@@ -13,7 +13,7 @@ pub(super) fn read(
     match reader {
         Reader::Evtx => evtx::read(input, sink),
         Reader::Json => json::read(input, sink),
-        Reader::Audit | Reader::Xml => text::read(input, sink),
+        Reader::Audit | Reader::Xml | Reader::Syslog => text::read(input, sink),
     }
 }
 
@@ -26,6 +26,6 @@ pub(super) fn record_at(
     match reader {
         Reader::Evtx => evtx::record_at(input, offset),
         Reader::Json => json::record_at(input, offset),
-        Reader::Audit | Reader::Xml => text::record_at(input, offset),
+        Reader::Audit | Reader::Xml | Reader::Syslog => text::record_at(input, offset),
     }
 }

@@ -2,6 +2,8 @@
 
 use saigen_schemas::report::Format;
 
+use crate::import::syslog;
+
 /// Bytes at the beginning of a file that are looked at: enough for the longest header of a text
 /// log, and for the magic of a tar, which stands at byte 257.
 pub(super) const FRONT_BYTES: usize = 64 << 10;
@@ -32,6 +34,8 @@ pub(super) enum Reader {
     Audit,
     /// Event XML: Sysmon for Linux in syslog, or rendered.
     Xml,
+    /// Lines of a system log.
+    Syslog,
 }
 
 /// A file that holds others, or one other.
@@ -57,6 +61,7 @@ impl Reader {
             Self::Json => Format::Json,
             Self::Audit => Format::Audit,
             Self::Xml => Format::SysmonLinux,
+            Self::Syslog => Format::Syslog,
         }
     }
 }
@@ -118,7 +123,9 @@ fn text(front: &[u8]) -> What {
     if body.iter().take(4096).any(|&byte| byte == 0) {
         return What::Unknown("of no format that this program knows");
     }
+    let mut is_log = false;
     for line in body.split(|&byte| byte == b'\n') {
+        is_log = is_log || syslog::is_line(line);
         if is_audit(line) {
             return What::Records(Reader::Audit);
         }
@@ -130,6 +137,9 @@ fn text(front: &[u8]) -> What {
         if line.starts_with(b"{\"") && line.trim_ascii_end().ends_with(b"}") {
             return What::Records(Reader::Json);
         }
+    }
+    if is_log {
+        return What::Records(Reader::Syslog);
     }
     What::Unknown("text of no format that this program knows")
 }
@@ -178,7 +188,7 @@ mod tests {
         chunk[4096..4103].copy_from_slice(b"ElfChnk");
         let mut tar = vec![b'a'; 512];
         tar[257..262].copy_from_slice(b"ustar");
-        let cases: [(&[u8], What); 15] = [
+        let cases: [(&[u8], What); 16] = [
             (b"", What::Empty),
             (b"ElfFile\0rest", What::Records(Reader::Evtx)),
             (&chunk, What::Records(Reader::Evtx)),
@@ -205,6 +215,10 @@ mod tests {
             (
                 b"Jan  2 03:04:05 a sysmon: <Event><System>",
                 What::Records(Reader::Xml),
+            ),
+            (
+                b"Jan  2 03:04:05 a sshd[7]: Accepted password for b from 192.0.2.1 port 5 ssh2",
+                What::Records(Reader::Syslog),
             ),
             (b"cut off\"}\n{\"a\":1}\n", What::Records(Reader::Json)),
             (b" \n", What::Unknown("nothing but white space")),

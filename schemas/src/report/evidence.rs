@@ -120,6 +120,8 @@ pub enum Format {
     Audit,
     /// Sysmon for Linux in syslog or JSON.
     SysmonLinux,
+    /// Lines of a Linux system log.
+    Syslog,
     /// JSON lines, an array or a stream of objects.
     Json,
     /// An archive with files of any of these formats.
@@ -300,6 +302,7 @@ impl Format {
             Self::Evtx => "evtx",
             Self::Audit => "audit",
             Self::SysmonLinux => "sysmon_linux",
+            Self::Syslog => "syslog",
             Self::Json => "json",
             Self::Archive => "archive",
         }

@@ -58,6 +58,11 @@ pub(super) fn read(line: &[u8]) -> Option<Head<'_>> {
     })
 }
 
+/// Whether a line has the head of a system log line.
+pub(in crate::import) fn is_line(line: &[u8]) -> bool {
+    read(line).is_some()
+}
+
 /// `<N>` at the beginning.
 fn priority(line: &[u8]) -> (Option<u8>, &[u8]) {
     let parts = || {

@@ -6,6 +6,8 @@
 mod head;
 mod programs;
 
+pub(in crate::import) use head::is_line;
+
 use saigen_schemas::event::{
     BootId, Event, FieldsBuf, Kind, Marks, ProcessKey, RecordRaw, Source, Text, Time,
 };

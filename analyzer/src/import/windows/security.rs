@@ -29,6 +29,7 @@ use saigen_schemas::event::{
 use crate::import::windows::record::Record;
 use crate::import::windows::sysmon::protocol;
 use crate::import::windows::take::{Made, Taker, says_something};
+use crate::import::windows::value::number;
 use crate::import::windows::{Mapped, Row, task};
 
 /// Which ids give which kind.
@@ -78,6 +79,9 @@ pub(super) fn make(record: &Record, id: u32, made: &mut Made) {
                 made.path.push(b'\\');
                 made.path.extend_from_slice(name.0);
             }
+            let kind = record.get("NewValueType").unwrap_or_default();
+            let value = record.get("NewValue").unwrap_or_default();
+            details(kind.0, value.0, &mut made.list);
         }
         4698 | 4702 => {
             let content = record
@@ -117,6 +121,24 @@ fn short_key(key: &[u8], out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(key);
+}
+
+/// A value as Sysmon writes it and rules expect it, by its type (`REG_DWORD`, `REG_QWORD`, `REG_BINARY`, which stand
+/// as numbers of messages). Numbers are decimal here.
+fn details(kind: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    let text = match (kind, number(value)) {
+        (b"%%1876", Some(number)) => format!("DWORD (0x{number:08x})"),
+        (b"%%1883", Some(number)) => {
+            format!(
+                "QWORD (0x{:08x}-0x{:08x})",
+                number >> 32,
+                number & 0xffff_ffff
+            )
+        }
+        (b"%%1875", _) => "Binary Data".to_owned(),
+        _ => return out.extend_from_slice(value),
+    };
+    out.extend_from_slice(text.as_bytes());
 }
 
 /// The process that a record names; process 0 is the idle process and means none.
@@ -281,7 +303,7 @@ fn registry_value<'a>(fields: &Taker<'a>) -> Option<Mapped<'a>> {
             Some(_) | None => Change::Set,
         }),
         path: fields.path(),
-        details: fields.read("NewValue"),
+        details: fields.list().map(Text),
     };
     Some(Mapped::new(actor(fields), Kind::Registry(kind)))
 }

@@ -232,7 +232,8 @@ fn the_registry_tells_what_was_done() {
             ("ObjectName", "\\REGISTRY\\MACHINE\\SOFTWARE\\a"),
             ("ObjectValueName", "b"),
             ("OperationType", "%%1904"),
-            ("NewValue", "c"),
+            ("NewValueType", "%%1876"),
+            ("NewValue", "300"),
         ],
     );
     let places = [

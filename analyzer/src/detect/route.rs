@@ -437,18 +437,40 @@ const CHANNELS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Who writes to one log alone, for exports that leave the log out.
+const PROVIDERS: &[(&str, &str)] = &[
+    ("Microsoft-Windows-Security-Auditing", "security"),
+    ("Service Control Manager", "system"),
+    ("Microsoft-Windows-PowerShell", "powershell"),
+    ("PowerShell", "powershell-classic"),
+    ("Microsoft-Windows-TaskScheduler", "taskscheduler"),
+    ("Microsoft-Windows-WMI-Activity", "wmi"),
+    ("Microsoft-Windows-Windows Defender", "windefend"),
+    ("Microsoft-Windows-Bits-Client", "bits-client"),
+];
+
+fn provider<'a>(event: &Event<'a>) -> Option<Text<'a>> {
+    if let Kind::RecordRaw(raw) = &event.kind
+        && raw.provider.is_some()
+    {
+        return raw.provider;
+    }
+    event.extra.get("Provider_Name")
+}
+
 fn windows_service(event: &Event<'_>) -> LogSource {
     if event.source == Source::Sysmon {
         return LogSource::WindowsSysmon;
     }
-    let Some(channel) = channel(event) else {
-        return LogSource::WindowsOther;
+    let fits = |list: &'static [(&str, &'static str)], name: Text<'_>| {
+        list.iter()
+            .find(|(own, _)| own.as_bytes().eq_ignore_ascii_case(name.0))
+            .map(|(_, service)| LogSource::windows_service(service))
     };
-    let fits = |(name, _): &&(&str, &str)| name.as_bytes().eq_ignore_ascii_case(channel.0);
-    CHANNELS
-        .iter()
-        .find(fits)
-        .map_or(LogSource::WindowsOther, |(_, service)| {
-            LogSource::windows_service(service)
-        })
+    let by_channel = channel(event).map(|name| fits(CHANNELS, name));
+    let found = match by_channel {
+        Some(service) => service,
+        None => provider(event).and_then(|name| fits(PROVIDERS, name)),
+    };
+    found.unwrap_or(LogSource::WindowsOther)
 }

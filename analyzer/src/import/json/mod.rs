@@ -77,7 +77,7 @@ pub fn read(input: &mut dyn Input, sink: &mut dyn Sink) -> Result<(), ImportErro
         let object = tree.root(objects.bytes());
         let place = Place {
             at: found.at,
-            start: found.start,
+            start: objects.keeps_distances().then_some(found.start),
         };
         tell(object, place, &mut work, sink)?;
     }
@@ -99,7 +99,8 @@ pub fn record_at(input: &mut dyn Input, offset: u64) -> Result<Vec<u8>, ImportEr
 #[derive(Clone, Copy)]
 struct Place {
     at: At,
-    start: usize,
+    /// `None` where distances among these bytes are not those in the file.
+    start: Option<usize>,
 }
 
 /// What an object is, by its keys.
@@ -192,17 +193,15 @@ fn tell_list(
     let mut told = false;
     for (_, value) in object.entries() {
         for item in value.items().filter(|item| item.sort() == Sort::Object) {
-            // Encodings of two bytes a character do not keep the distance: then the outer place holds.
-            let distance = (item.start() - place.start) as u64;
-            let at = At {
-                offset: place.at.offset + distance,
-                number: place.at.number,
-            };
-            let place = Place {
-                at,
-                start: item.start(),
-            };
-            tell(item, place, work, sink)?;
+            // Where distances are not kept, the place of the outer object holds for all in it.
+            let inner = place.start.map_or(place, |start| Place {
+                at: At {
+                    offset: place.at.offset + item.start().saturating_sub(start) as u64,
+                    number: place.at.number,
+                },
+                start: Some(item.start()),
+            });
+            tell(item, inner, work, sink)?;
             told = true;
         }
         if value.sort() == Sort::Object && shape_of(value) == Shape::List {

@@ -96,6 +96,11 @@ impl<'i> Objects<'i> {
         &self.buffer
     }
 
+    /// Whether bytes that lie apart here lie as far apart in the file.
+    pub(super) fn keeps_distances(&self) -> bool {
+        self.spelling == Spelling::Utf8
+    }
+
     /// The next object, read into the tree; `None` at the end of the file. What is broken on the
     /// way is told.
     pub(super) fn next(

@@ -141,6 +141,19 @@ fn a_record_can_be_had_again_by_its_place() {
 }
 
 #[test]
+fn records_within_a_list_of_wide_characters_have_the_place_of_the_list() {
+    let file: Vec<u8> = format!("\u{feff}{{\"é\":1,\"hits\":[{BEAT_6},{FLAT}]}}")
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let told = Told::by(read, &file);
+    assert_eq!(told.events.len(), 2);
+    for place in &told.places {
+        assert!(record_at(&mut std::io::Cursor::new(&file), place.offset).is_ok());
+    }
+}
+
+#[test]
 fn changed_bytes_never_panic() {
     let file = [
         FLAT,

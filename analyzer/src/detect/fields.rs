@@ -79,6 +79,21 @@ pub(super) struct View<'e, 'a> {
     context: &'e Context<'a>,
     /// Command lines are put together at most once: of the event, the actor, the parent.
     lines: [OnceCell<Option<String>>; 3],
+    /// The foreign record's fields by name: rules ask for many that are not there.
+    extra: OnceCell<Vec<RecordField<'a>>>,
+}
+
+/// A field of a foreign record.
+struct RecordField<'a> {
+    name: Cow<'a, [u8]>,
+    value: Text<'a>,
+}
+
+impl RecordField<'_> {
+    /// What fields are sorted by: short names are told apart by their length alone.
+    fn order(&self) -> (usize, &[u8]) {
+        (self.name.len(), &self.name)
+    }
 }
 
 /// Which of [`View::lines`].
@@ -95,7 +110,38 @@ impl<'e, 'a> View<'e, 'a> {
             event,
             context,
             lines: [OnceCell::new(), OnceCell::new(), OnceCell::new()],
+            extra: OnceCell::new(),
         }
+    }
+
+    /// The fields of the foreign record of a name, in their order. A name with spaces
+    /// (`Threat Name`) is also found without them, as rules often have it.
+    fn record_fields(&self, name: &str) -> &[RecordField<'a>] {
+        if self.event.extra.is_empty() {
+            return &[];
+        }
+        let fields = self.extra.get_or_init(|| {
+            let mut fields = Vec::with_capacity(48);
+            for (name, value) in self.event.extra.iter() {
+                if name.0.contains(&b' ') {
+                    let bare: Vec<u8> = name.0.iter().copied().filter(|b| *b != b' ').collect();
+                    let name = Cow::Owned(bare);
+                    fields.push(RecordField { name, value });
+                }
+                let name = Cow::Borrowed(name.0);
+                fields.push(RecordField { name, value });
+            }
+            fields.sort_by(|one, other| one.order().cmp(&other.order()));
+            fields
+        });
+        let wanted = (name.len(), name.as_bytes());
+        let begin = fields.partition_point(|field| field.order() < wanted);
+        let rest = fields.get(begin..).unwrap_or_default();
+        let count = rest
+            .iter()
+            .take_while(|field| field.order() == wanted)
+            .count();
+        rest.get(..count).unwrap_or_default()
     }
 
     pub(super) fn line(&self, line: Line) -> Option<Value<'_>> {
@@ -439,12 +485,8 @@ impl<'e, 'a> View<'e, 'a> {
                 _ => {}
             }
         }
-        let mut values = self
-            .event
-            .extra
-            .iter()
-            .filter(|(own, _)| own.0 == name.as_bytes())
-            .map(|(_, value)| Value::Text(value.lossy()));
+        let fields = self.record_fields(name).iter();
+        let mut values = fields.map(|field| Value::Text(field.value.lossy()));
         let first = values.next()?;
         if let ("EventID", Value::Text(text)) = (name, &first)
             && let Ok(id) = text.parse()

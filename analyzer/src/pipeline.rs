@@ -5,6 +5,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 
 use saigen_schemas::event::{Event, write_json};
 use saigen_schemas::report::{
@@ -14,7 +15,7 @@ use saigen_schemas::report::{
 use sha2::{Digest as _, Sha256};
 
 use crate::detect::{
-    Context, Correlator, Detection, Engine, Exception, Occasion, ProcessFacts, Suppression,
+    Context, Detection, Engine, Exception, Feeder, ProcessFacts, Suppression, hold_all,
 };
 use crate::evidence::{Journal, JournalStream, Records, Verification};
 use crate::graph::GraphBuilder;
@@ -32,6 +33,8 @@ const STEP: u64 = 1 << 14;
 pub struct Request {
     /// The rules, with lists of indicators and exceptions.
     pub engine: Engine,
+    /// Threads that hold events against the rules; the result does not depend on it.
+    pub threads: NonZeroUsize,
     /// The program, for the report.
     pub tool: Tool,
     /// The command that makes the same report again.
@@ -67,7 +70,7 @@ pub fn investigate(
     progress: &mut dyn FnMut(u64),
 ) -> Report {
     let engine = request.engine;
-    let read = read_all(exhibits, &engine, progress);
+    let read = read_all(exhibits, &engine, request.threads, progress);
     let journals = exhibits.journals.iter();
     let mut gaps: Vec<GapRow> = journals
         .flat_map(|(_, verified)| gaps_of(verified))
@@ -109,9 +112,13 @@ struct Read {
 }
 
 /// Shows all events of all inputs, in one order, to detection, replay and graph.
-fn read_all(exhibits: Exhibits<'_>, engine: &Engine, progress: &mut dyn FnMut(u64)) -> Read {
+fn read_all(
+    exhibits: Exhibits<'_>,
+    engine: &Engine,
+    threads: NonZeroUsize,
+    progress: &mut dyn FnMut(u64),
+) -> Read {
     let mut merge = merged(exhibits);
-    let mut correlator = Correlator::new(engine);
     let mut read = Read {
         replay: Replay::new(),
         graph: GraphBuilder::default(),
@@ -119,14 +126,19 @@ fn read_all(exhibits: Exhibits<'_>, engine: &Engine, progress: &mut dyn FnMut(u6
         detections: Vec::new(),
         suppressed: Vec::new(),
     };
-    let mut events = 0;
-    while merge.step(|reference, event| read.take(reference, event, engine, &mut correlator)) {
-        events += 1;
-        if events % STEP == 0 {
-            progress(STEP);
+    let mut detections = Vec::new();
+    let mut found = |detection| detections.push(detection);
+    let ((), correlator) = hold_all(engine, threads, &mut found, |feeder| {
+        let mut events = 0;
+        while merge.step(|reference, event| read.take(reference, event, feeder)) {
+            events += 1;
+            if events % STEP == 0 {
+                progress(STEP);
+            }
         }
-    }
+    });
     read.suppressed = correlator.suppressed();
+    read.detections = detections;
     read
 }
 
@@ -146,24 +158,24 @@ pub struct Hunted {
 pub fn hunt(
     exhibits: Exhibits<'_>,
     engine: &Engine,
+    threads: NonZeroUsize,
     found: &mut dyn FnMut(Detection<EventRef>),
     progress: &mut dyn FnMut(u64),
 ) -> Hunted {
     let mut replay = Replay::new();
-    let mut correlator = Correlator::new(engine);
     let mut merge = merged(exhibits);
     let mut events = 0;
-    while merge.step(|reference, event| {
-        detect_one(reference, event, &replay, engine, &mut correlator)
-            .into_iter()
-            .for_each(&mut *found);
-        replay.apply(reference, event);
-    }) {
-        events += 1;
-        if events % STEP == 0 {
-            progress(STEP);
+    let ((), correlator) = hold_all(engine, threads, found, |feeder| {
+        while merge.step(|reference, event| {
+            feed(reference, event, &replay, feeder);
+            replay.apply(reference, event);
+        }) {
+            events += 1;
+            if events % STEP == 0 {
+                progress(STEP);
+            }
         }
-    }
+    });
     let unused = correlator.unused_exceptions().into_iter();
     Hunted {
         events,
@@ -178,30 +190,19 @@ pub fn survey(exhibits: Exhibits<'_>, engine: &Engine) {
     while merge.step(|_, event| engine.survey(event)) {}
 }
 
-/// What fires on one event, by what was known of its process before it.
-fn detect_one(
+/// Hands an event to the rules, with what was known of its process before it.
+fn feed(
     reference: EventRef,
     event: &Event<'_>,
     replay: &Replay,
-    engine: &Engine,
-    correlator: &mut Correlator<'_, EventRef>,
-) -> Vec<Detection<EventRef>> {
+    feeder: &mut Feeder<'_, '_, EventRef>,
+) {
     let around = replay.around(event);
     let context = Context {
         actor: around.actor.as_ref().map(facts_for_rules),
         parent: around.parent.as_ref().map(facts_for_rules),
     };
-    let matches = engine.evaluate(event, &context);
-    if matches.is_empty() {
-        return Vec::new();
-    }
-    let occasion = Occasion {
-        event: reference,
-        time: event.time,
-        host: event.host.lossy().into_owned(),
-        process: event.actor,
-    };
-    correlator.observe(&occasion, &matches)
+    feeder.take(reference, event, &context);
 }
 
 impl Read {
@@ -209,11 +210,9 @@ impl Read {
         &mut self,
         reference: EventRef,
         event: &Event<'_>,
-        engine: &Engine,
-        correlator: &mut Correlator<'_, EventRef>,
+        feeder: &mut Feeder<'_, '_, EventRef>,
     ) {
-        let found = detect_one(reference, event, &self.replay, engine, correlator);
-        self.detections.extend(found);
+        feed(reference, event, &self.replay, feeder);
         self.replay.apply(reference, event);
         self.graph.apply(reference, event, &self.replay);
         self.connections.apply(reference, event);

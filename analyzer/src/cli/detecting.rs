@@ -1,6 +1,7 @@
 //! What several commands take to say what is looked for: rules, indicators, exceptions.
 
 use std::fs::File;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -29,6 +30,9 @@ pub struct Detecting {
     /// Exceptions: findings that are ordinary here; each use is counted and told
     #[arg(long, value_name = "FILE")]
     pub allow: Vec<PathBuf>,
+    /// Threads that hold events against rules; as many as there are cores if not given
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
 }
 
 impl Detecting {
@@ -77,6 +81,12 @@ impl Detecting {
             ));
         }
         Ok(indicators)
+    }
+
+    /// How many threads hold events against rules.
+    pub fn threads(&self) -> NonZeroUsize {
+        self.threads
+            .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
     }
 
     /// The options as words of a command, without folders of this machine.

@@ -83,6 +83,7 @@ impl Hunt {
         let hunted = pipeline::hunt(
             opened.exhibits(),
             &engine,
+            self.detecting.threads(),
             &mut |detection| {
                 if self.wants(&detection.rule) && tally.failed.is_none() {
                     tally.failed = self.take(&detection, &opened, &mut tally, screen).err();

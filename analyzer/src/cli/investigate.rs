@@ -78,6 +78,7 @@ impl Investigate {
     fn request(&self, screen: &mut Screen) -> Result<Request, Failure> {
         Ok(Request {
             engine: self.detecting.engine(screen)?,
+            threads: self.detecting.threads(),
             tool: Tool {
                 name: "saigen".to_owned(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),

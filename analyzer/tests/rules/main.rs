@@ -9,10 +9,11 @@ mod told;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use saigen_analyzer::detect::{
-    Correlator, Detection, Engine, Level, Occasion, Placeholders, Tactic, built_in,
+    Correlator, Detection, Engine, Level, Occasion, Placeholders, Tactic, built_in, hold_all,
 };
 use serde_json::Value;
 use told::{Told, told};
@@ -242,4 +243,37 @@ fn the_same_events_give_the_same_detections_every_time() {
             .iter()
             .all(|detection| !detection.events.is_empty() && !detection.why.is_empty())
     );
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let engine = engine();
+    let mut all = Vec::new();
+    for stem in rules_by_file(&engine).keys() {
+        let fixture = read(&fixtures().join(format!("{stem}.json")));
+        for case in ["fires", "silent"]
+            .iter()
+            .flat_map(|name| as_list(&fixture[name]))
+        {
+            all.extend(as_list(&case));
+        }
+    }
+    // Several batches, so that they can overtake each other.
+    let told: Vec<Told> = all.iter().cycle().take(all.len() * 5).map(told).collect();
+    let judge = |threads: usize| {
+        let mut found = Vec::new();
+        let threads = NonZeroUsize::new(threads).unwrap();
+        let mut take = |detection: Detection<usize>| found.push(detection);
+        let ((), correlator) = hold_all(&engine, threads, &mut take, |feeder| {
+            for (index, Told { event, context }) in told.iter().enumerate() {
+                feeder.take(index, event, context);
+            }
+        });
+        (correlator.suppressed(), found)
+    };
+    let alone = judge(1);
+    assert!(alone.1.len() > 500);
+    for threads in [2, 3, 8] {
+        assert!(judge(threads) == alone, "{threads} threads");
+    }
 }

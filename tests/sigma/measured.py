@@ -27,9 +27,10 @@ def run(saigen, *arguments):
     return output.stdout
 
 
-def hunt(saigen, path):
+def hunt(saigen, path, rules):
     """How often each rule fires on an input."""
-    lines = run(saigen, "hunt", path, "--format", "jsonl").splitlines()
+    from_folder = ["--no-built-in", "--rules", rules] if rules else []
+    lines = run(saigen, "hunt", path, "--format", "jsonl", *from_folder).splitlines()
     return collections.Counter(json.loads(line)["rule"] for line in lines)
 
 
@@ -42,6 +43,7 @@ def files(folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--saigen", required=True)
+    parser.add_argument("--rules", help="read the rules from here, not from the program")
     parser.add_argument("--benign", nargs="+", required=True)
     parser.add_argument("--labelled", nargs="+", required=True)
     arguments = parser.parse_args()
@@ -53,12 +55,12 @@ def main():
     for folder in arguments.labelled:
         for path in files(folder):
             recordings += 1
-            found = hunt(arguments.saigen, path)
+            found = hunt(arguments.saigen, path, arguments.rules)
             found_nothing += not found
             fires.update(found.keys())
     benign = collections.Counter()
     for folder in arguments.benign:
-        benign.update(hunt(arguments.saigen, folder))
+        benign.update(hunt(arguments.saigen, folder, arguments.rules))
 
     rows = [
         "| Rule | Level | Techniques | Recordings of attacks | Benign machines |",

@@ -18,7 +18,7 @@ use crate::detect::{
     Context, Detection, Engine, Exception, Feeder, ProcessFacts, Suppression, hold_all,
 };
 use crate::evidence::{Journal, JournalStream, Records, Verification};
-use crate::graph::GraphBuilder;
+use crate::graph::{Graph, GraphBuilder};
 use crate::import::{Foreign, sentence};
 use crate::reconstruct::{self, Connections, Reconstruction};
 use crate::reference::{Citations, EventRef, Place};
@@ -140,6 +140,18 @@ fn read_all(
     read.suppressed = correlator.suppressed();
     read.detections = detections;
     read
+}
+
+/// The graph of all evidence, without any rule.
+#[must_use]
+pub fn graph(exhibits: Exhibits<'_>) -> Graph {
+    let (mut replay, mut builder) = (Replay::new(), GraphBuilder::default());
+    let mut merge = merged(exhibits);
+    while merge.step(|reference, event| {
+        replay.apply(reference, event);
+        builder.apply(reference, event, &replay);
+    }) {}
+    builder.finish(replay)
 }
 
 /// What a hunt says beside its detections.

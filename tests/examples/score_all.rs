@@ -173,11 +173,19 @@ fn scenario(truth: &Path, data: &[PathBuf]) -> Option<Scenario> {
         return None;
     }
     let beside = truth.parent()?;
-    let journal = beside.join("journal");
+    let told = value["source"]["data_path"].as_array();
+    let told = told.into_iter().flatten().filter_map(Value::as_str);
+    let mut journals: Vec<PathBuf> = told
+        .map(|path| beside.join(path))
+        .filter(|path| path.is_dir())
+        .collect();
+    if journals.is_empty() {
+        journals.extend(Some(beside.join("journal")).filter(|path| path.is_dir()));
+    }
     let one = std::slice::from_ref(&value["input"]);
     let named = value["inputs"].as_array().map_or(one, Vec::as_slice);
-    let inputs = if journal.is_dir() {
-        vec![journal]
+    let inputs = if !journals.is_empty() {
+        journals
     } else {
         named
             .iter()

@@ -25,6 +25,7 @@ mod score;
 mod screen;
 mod show;
 mod show_foreign;
+mod trace;
 mod tree;
 mod verify;
 
@@ -79,6 +80,7 @@ enum Command {
     Prove(prove::Prove),
     CheckProof(check_proof::CheckProof),
     Query(query::Query),
+    Trace(trace::Trace),
     Score(score::Score),
     Export(export::Export),
     Completions(completions::Completions),
@@ -101,6 +103,7 @@ impl Command {
             Self::Prove(command) => command.run(screen),
             Self::CheckProof(command) => command.run(screen),
             Self::Query(command) => command.run(screen),
+            Self::Trace(command) => command.run(screen),
             Self::Score(command) => command.run(screen),
             Self::Export(command) => command.run(screen),
             Self::Completions(command) => command.run(screen),

@@ -72,8 +72,31 @@ pub(super) fn cores(world: &World<'_>, activity: &Activity, seeds: &[Seed]) -> V
     }
     for (process, seeds) in &lifts {
         cores.insert(*process, found_on(seeds));
+        let grave = seeds.iter().any(|seed| seed.weight() >= INCIDENT_MIN);
+        if let Some(brought) = brought_above(world, *process).filter(|_| grave) {
+            let found = found_on(seeds).events;
+            let why = Why::new(Ground::Brought, None, Grade::Inferred, found);
+            cores.entry(brought).or_insert(why);
+        }
     }
     without_descendants(world, cores)
+}
+
+/// The highest process above, within the activity, that runs a program which came during the
+/// recording: whoever sits at it did what hangs below it.
+fn brought_above(world: &World<'_>, process: NodeId) -> Option<NodeId> {
+    let mut seen = BTreeSet::from([process]);
+    let (mut at, mut found) = (process, None);
+    while let Some(cause) = world.cause(at) {
+        if world.station(cause).is_hub() || !seen.insert(cause) {
+            break;
+        }
+        if world.runs_brought_program(cause) {
+            found = Some(cause);
+        }
+        at = cause;
+    }
+    found
 }
 
 fn found_on(seeds: &[&Seed]) -> Why {

@@ -19,6 +19,8 @@ pub(super) enum Ground {
     Found,
     /// Several rules of different stages fired on what it started.
     Stages,
+    /// It runs a program that came during the recording, and grave findings hang below it.
+    Brought,
     /// A malicious process started it.
     Child,
     /// It was told by its arguments to start a malicious process.
@@ -84,7 +86,10 @@ impl Why {
 
     /// Whether it says only that something was found here.
     pub(super) const fn is_finding(&self) -> bool {
-        matches!(self.ground, Ground::Found | Ground::Stages | Ground::Told)
+        matches!(
+            self.ground,
+            Ground::Found | Ground::Stages | Ground::Brought | Ground::Told
+        )
     }
 
     /// Whether it ties a process to the rest by more than its creator.

@@ -447,6 +447,32 @@ impl<'g> World<'g> {
             && image.is_some_and(|image| self.knowledge.is(Place::Installed, &image.lossy()))
     }
 
+    /// Whether the program of a process stands outside of where programs are installed, and was
+    /// written by another process since recording began.
+    pub(super) fn runs_brought_program(&self, process: NodeId) -> bool {
+        let Some(start_us) = self.process(process).map(|facts| facts.start_us) else {
+            return false;
+        };
+        let brought = |file: NodeId| {
+            let path = self
+                .graph
+                .file(file)
+                .map(|file| file.path.lossy().into_owned());
+            let outside = path.is_some_and(|path| !self.knowledge.is(Place::Installed, &path));
+            outside
+                && self.incoming(file).any(|edge| {
+                    matches!(edge.verb, Verb::Created | Verb::Wrote | Verb::Renamed)
+                        && edge.from != process
+                        && edge.first_us <= start_us
+                        && !self.roles(edge.from).has(Role::BuildTool)
+                })
+        };
+        let mut programs = self
+            .incoming(process)
+            .filter(|edge| edge.verb == Verb::Executed);
+        programs.any(|edge| brought(edge.from))
+    }
+
     /// Whether the script that an interpreter was told to run, and nothing else, stands among the
     /// programs of the system and was not written since recording began.
     pub(super) fn runs_system_script(&self, process: NodeId) -> bool {

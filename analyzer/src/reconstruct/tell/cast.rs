@@ -261,6 +261,10 @@ impl<'w, 'g> Cast<'w, 'g> {
             Ground::Stages => {
                 "Findings of several stages of an attack hang side by side below it.".to_owned()
             }
+            Ground::Brought => {
+                "It runs a program that came during the recording, and grave findings hang below it."
+                    .to_owned()
+            }
             Ground::Child => format!("{} started it.", from),
             Ground::Told => format!("Its arguments say that it starts {from}."),
             Ground::Ran => format!("It runs {thing}, which {from} wrote."),

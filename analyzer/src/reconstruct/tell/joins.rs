@@ -131,7 +131,7 @@ fn shared(cast: &Cast<'_, '_>, why: &Why) -> Option<(u8, &'static str, String)> 
         Ground::SameAddress | Ground::Served | Ground::Reached => Some((4, "remote", address()?)),
         Ground::Injected => Some((5, "lineage", thing()?)),
         Ground::Asked => Some((6, "broker", why.from.map(|from| cast.short(from))?)),
-        Ground::Found | Ground::Stages | Ground::Child | Ground::Told => None,
+        Ground::Found | Ground::Stages | Ground::Brought | Ground::Child | Ground::Told => None,
     }
 }
 

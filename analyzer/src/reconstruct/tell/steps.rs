@@ -136,9 +136,12 @@ impl Steps<'_, '_, '_> {
                 .map_or_else(String::new, |ip| format!(", a session from {ip}")),
             Ground::Injected => format!(" after {from} had written into it"),
             Ground::Asked => format!(", as {from} had asked"),
-            Ground::Found | Ground::Stages | Ground::Child | Ground::Told | Ground::Served => {
-                String::new()
-            }
+            Ground::Found
+            | Ground::Stages
+            | Ground::Brought
+            | Ground::Child
+            | Ground::Told
+            | Ground::Served => String::new(),
         }
     }
 

@@ -4,7 +4,7 @@
 //! | Field of the file | What is made of it |
 //! |---|---|
 //! | `malicious_processes`, rows of `detached_processes` with a guid or a start, else `direct_steps` | wanted |
-//! | of these, consoles (`conhost.exe`), and those that were not recorded (`observed`, `unsure`) | neither wanted nor counted against |
+//! | of these, consoles (`conhost.exe`), and those that were not surely recorded (`observed`) | neither wanted nor counted against |
 //! | `compromised_processes` | wanted as compromised, since `compromised_since` |
 //! | `bridge_processes`, `forks`, `shell_startup_children`, `entry`, `root`, the ends of `remote_links` | neither wanted nor counted against |
 //! | `cross_process` | an edge from source to destination |
@@ -75,8 +75,7 @@ impl Known {
             .find_map(|name| row[*name].as_str().filter(|text| !text.is_empty()));
         let image = row["image"].as_str().unwrap_or_default();
         // What ran while nothing was recorded, or at the edge of that, cannot be asked for.
-        let unseen =
-            row["observed"] == "no" || row["observed"] == false || !row["unsure"].is_null();
+        let unseen = matches!(row["observed"].as_str(), Some("no" | "unsure"));
         let console = base_name(image).eq_ignore_ascii_case("conhost.exe") || unseen;
         Self {
             part: if console && part == Part::Wanted {

@@ -239,7 +239,7 @@ fn the_registry_tells_what_was_done() {
     let places = [
         ("path", json!("HKLM\\SOFTWARE\\a\\b")),
         ("change", json!("created")),
-        ("details", json!("c")),
+        ("details", json!("DWORD (0x0000012c)")),
     ];
     is(
         &security,

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use saigen_schemas::report::Verdict;
 
 use crate::cli::{Done, Failure, Screen};
-use crate::evidence::{Asked, Journal, Key, Verification, open, verify};
+use crate::evidence::{Asked, Journal, Keys, Verification, open, verify};
 use crate::import::{self, Foreign, Place};
 use crate::pipeline::Exhibits;
 use crate::reference::{Citations, SourceId};
@@ -18,9 +18,9 @@ pub struct Inputs {
     /// Journals, logs and exports that others made, archives of them, or folders that hold any
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
-    /// The auditor.key that keygen made, to check the seals with
+    /// The auditor.key that keygen made, to check the seals with; again for each further enrolment
     #[arg(long, value_name = "FILE")]
-    pub key: Option<PathBuf>,
+    pub key: Vec<PathBuf>,
 }
 
 /// What was opened and verified.
@@ -57,11 +57,7 @@ impl Inputs {
     /// # Errors
     /// As [`Inputs::open`].
     pub fn open_asked(&self, asked: Asked<'_>, screen: &mut Screen) -> Result<Opened, Failure> {
-        let key = self.key.as_deref().map(Key::read).transpose()?;
-        let asked = Asked {
-            key: key.as_ref(),
-            ..asked
-        };
+        let keys = Keys::read(&self.key)?;
         let search = import::search(&self.inputs);
         let found = open(&search.journals);
         let mut done = Done::Clean;
@@ -70,9 +66,17 @@ impl Inputs {
             done = Done::Partly;
         }
         let (numbered, places) = number(found.journals, search.places);
+        for path in keys.unused(&numbered.iter().collect::<Vec<_>>()) {
+            let why = "is of none of these journals' enrolments: it checked nothing";
+            screen.warn(&format!("{}: {why}", path.display()));
+        }
         let bar = progress(&numbered, &places, screen);
         let mut journals = Vec::with_capacity(numbered.len());
         for journal in numbered {
+            let asked = Asked {
+                key: keys.of(&journal),
+                ..asked
+            };
             let verified = verify(&journal, asked, &mut |bytes| bar.inc(bytes));
             if verified.is_damaged() {
                 done = done.max(Done::Damaged);

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::case;
 use crate::cli::{Done, Failure, Screen};
-use crate::evidence::{self, Asked, Journal, Key};
+use crate::evidence::{self, Asked, Journal, Keys};
 use crate::reference::{Citations, SourceId};
 use crate::text::safe_text;
 
@@ -35,9 +35,10 @@ pub struct Prove {
     /// Where the evidence is now, if it was moved since the case was made
     #[arg(long, value_name = "INPUT")]
     evidence: Option<PathBuf>,
-    /// The auditor.key or enrolment.pub: checks the journal, and the proof, before it is written
+    /// The auditor.key or enrolment.pub: checks the journal, and the proof, before it is written; of
+    /// several, the one of the journal's enrolment
     #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    key: Vec<PathBuf>,
 }
 
 impl Prove {
@@ -46,10 +47,11 @@ impl Prove {
     /// # Errors
     /// Where the record cannot be found or proved, or the file cannot be written.
     pub fn run(&self, screen: &mut Screen) -> Result<Done, Failure> {
-        let key = self.key.as_deref().map(Key::read).transpose()?;
+        let keys = Keys::read(&self.key)?;
         let journal = self.journal()?;
+        let key = keys.of(&journal);
         let asked = Asked {
-            key: key.as_ref(),
+            key,
             ..Asked::default()
         };
         let verified = evidence::verify(&journal, asked, &mut |_| {});
@@ -60,7 +62,7 @@ impl Prove {
             .ok_or_else(|| none_there(&self.case, &self.reference))?;
         let proof =
             evidence::prove(&journal, &verified, reference).map_err(|error| failed(&error))?;
-        if let Some(key) = &key {
+        if let Some(key) = key {
             proof
                 .check(&key.public())
                 .map_err(|error| failed(&format!("would prove nothing: {error}")))?;

@@ -95,7 +95,7 @@ impl Check {
         if !self.evidence.is_empty() {
             let inputs = Inputs {
                 inputs: self.evidence.clone(),
-                key: None,
+                key: Vec::new(),
             };
             let opened = inputs.open(None, screen)?;
             opened.warn(screen);

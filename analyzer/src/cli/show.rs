@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::case;
 use crate::cli::screen::Colour;
 use crate::cli::{Done, Failure, Screen, show_foreign};
-use crate::evidence::{self, Asked, Key, RawRecord, Records, Verification};
+use crate::evidence::{self, Asked, Keys, RawRecord, Records, Verification};
 use crate::reference::{Citations, SourceId};
 use crate::text::safe_text;
 
@@ -38,9 +38,9 @@ pub struct Show {
     /// Where the evidence is now, if it was moved since
     #[arg(long, value_name = "INPUT")]
     evidence: Option<PathBuf>,
-    /// The key to check the seal with again
+    /// The key to check the seal with again; of several, the one of the journal's enrolment
     #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    key: Vec<PathBuf>,
     /// Write the bytes of the record, or of the frame that holds it, and nothing else
     #[arg(long)]
     bytes: bool,
@@ -130,7 +130,7 @@ impl Show {
     }
 
     fn find(&self, place: &Path) -> Result<(RawRecord, Verification), Failure> {
-        let key = self.key.as_deref().map(Key::read).transpose()?;
+        let keys = Keys::read(&self.key)?;
         let found = evidence::open(&[place.to_owned()]);
         let Some(mut journal) = found.journals.into_iter().next() else {
             let why = found
@@ -145,7 +145,7 @@ impl Show {
         };
         journal.source = SourceId(self.reference.source.0);
         let asked = Asked {
-            key: key.as_ref(),
+            key: keys.of(&journal),
             ..Asked::default()
         };
         let verified = evidence::verify(&journal, asked, &mut |_| {});

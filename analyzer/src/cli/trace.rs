@@ -55,9 +55,9 @@ pub struct Trace {
     /// Where the evidence is now, if it was moved since; repeatable
     #[arg(long, value_name = "INPUT")]
     evidence: Vec<PathBuf>,
-    /// The key to check the seals with again
+    /// The key to check the seals with again; again for each further enrolment
     #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    key: Vec<PathBuf>,
 }
 
 /// What a search begins at.

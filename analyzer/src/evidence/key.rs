@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use saigen_schemas::journal::seal::EnrolmentId;
 use saigen_schemas::journal::{AuditorKey, EndpointKey, Enrolment, KeyFileError};
 
-use crate::evidence::EvidenceError;
+use crate::evidence::{EvidenceError, Journal};
 
 /// Most bytes of a key file. The longest is some 200.
 const KEY_FILE_BYTES_MAX: u64 = 4096;
@@ -71,6 +71,52 @@ impl Key {
             Self::Auditor(key) => key.enrolment,
             Self::Public(key) => key.enrolment,
         }
+    }
+}
+
+/// The keys that an examiner gave: evidence of several hosts is of several enrolments.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    all: Vec<(PathBuf, Key)>,
+}
+
+impl Keys {
+    /// Reads key files.
+    ///
+    /// # Errors
+    /// As [`Key::read`], for any of them.
+    pub fn read(paths: &[PathBuf]) -> Result<Self, EvidenceError> {
+        let read = |path: &PathBuf| Ok((path.clone(), Key::read(path)?));
+        let all = paths.iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Self { all })
+    }
+
+    /// The key of a journal's enrolment, a secret one before a public one. Where none is of it the
+    /// first stands for all, so that the verdict says that it does not fit.
+    #[must_use]
+    pub fn of(&self, journal: &Journal) -> Option<&Key> {
+        let own = |key: &&Key| Some(key.enrolment()) == journal.enrolment;
+        let keys = || self.all.iter().map(|(_, key)| key);
+        let secret = |key: &&Key| matches!(key, Key::Auditor(_));
+        keys()
+            .filter(own)
+            .find(secret)
+            .or_else(|| keys().find(own))
+            .or_else(|| keys().next())
+    }
+
+    /// Of several keys, the files of those that are of none of these journals.
+    #[must_use]
+    pub fn unused<'a>(&'a self, journals: &[&Journal]) -> Vec<&'a Path> {
+        let fits = |key: &Key| {
+            let mut journals = journals.iter();
+            journals.any(|journal| journal.enrolment == Some(key.enrolment()))
+        };
+        let unused = self.all.iter().filter(|(_, key)| !fits(key));
+        unused
+            .filter(|_| self.all.len() > 1)
+            .map(|(path, _)| path.as_path())
+            .collect()
     }
 }
 

@@ -23,7 +23,7 @@ mod window;
 pub use anchor::{AnchorFrom, Held, read_anchors, read_seen, write_seen};
 pub use error::EvidenceError;
 pub use files::{Found, Journal, Misplaced, SegmentFile, open};
-pub use key::Key;
+pub use key::{Key, Keys};
 pub use prove::{ProveError, prove};
 pub use record::{RawRecord, Records};
 pub use scan::Depth;

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::score::moment_us;
 use crate::{
-    events, house, nothing_of_this_machine_is_in, read, recorded, run, seeds, skipped, text,
-    verdict,
+    events, house, nothing_of_this_machine_is_in, program, read, recorded, run, seeds, skipped,
+    text, verdict,
 };
 
 /// How far the two records of one flow may lie apart when the clocks agree, in microseconds: the
@@ -208,6 +208,39 @@ fn each_journal_holds(folder: &Path) {
 #[test]
 fn the_bundled_recordings_of_three_hosts_hold() {
     each_journal_holds(&bundled());
+}
+
+#[test]
+fn each_of_several_keys_checks_its_own_journal() {
+    let truth = read(&bundled().join("truth.json"));
+    let hosts = hosts(&truth);
+    let stranger = house().join("fixtures/bundled/intrusion/auditor.key");
+    let mut command = Command::new(program("saigen"));
+    command
+        .arg("verify")
+        .arg("--json")
+        .arg("--key")
+        .arg(&stranger);
+    for host in &hosts {
+        let folder = bundled().join(host);
+        command.arg(folder.join("journal"));
+        command.arg("--key").arg(folder.join("auditor.key"));
+    }
+    let output = run(&mut command);
+    let all: Value = serde_json::from_slice(&output.stdout).expect("a verdict on each journal");
+    let verdicts = all["evidence"].as_array().expect("a list of journals");
+    let told: Vec<&str> = verdicts
+        .iter()
+        .filter_map(|one| one["verdict"].as_str())
+        .collect();
+    assert_eq!(told, vec!["intact"; hosts.len()]);
+    let words = String::from_utf8_lossy(&output.stderr);
+    let unused: Vec<&str> = words
+        .lines()
+        .filter(|line| line.contains("auditor.key"))
+        .collect();
+    assert_eq!(unused.len(), 1, "{words}");
+    assert!(unused[0].contains("checked nothing"), "{words}");
 }
 
 #[test]

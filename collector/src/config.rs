@@ -185,7 +185,10 @@ impl Reader<'_> {
         else {
             return Err(ConfigError {
                 at: began,
-                what: format!("unknown name {word:?}; did you mean {}?", nearest(&word)),
+                what: match nearest(&word, &NAMES) {
+                    Some(near) => format!("unknown name {word:?}; did you mean {near}?"),
+                    None => format!("unknown name {word:?}"),
+                },
             });
         };
         self.skip_blanks();
@@ -289,16 +292,14 @@ impl Reader<'_> {
     }
 }
 
-/// The known name that is nearest to a word.
-fn nearest(word: &str) -> &'static str {
-    let mut best = ("", usize::MAX);
-    for name in NAMES {
-        let distance = distance(&word.to_lowercase(), name);
-        if distance < best.1 {
-            best = (name, distance);
-        }
-    }
-    best.0
+/// The name that is most like a word, if there are any names.
+#[must_use]
+pub fn nearest(word: &str, names: &[&'static str]) -> Option<&'static str> {
+    let word = word.to_lowercase();
+    names
+        .iter()
+        .copied()
+        .min_by_key(|name| distance(&word, name))
 }
 
 /// How many characters must be put in, taken out or changed to make one word of the other.

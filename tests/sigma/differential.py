@@ -1,30 +1,33 @@
 #!/usr/bin/env python3
 """Holds what `saigen hunt` finds against an independent implementation of Sigma.
 
-The other implementation is pySigma with its SQLite backend. Both get the same JSON lines with
-Windows records, and the same rules; the script compares, rule by rule, which records fire. pySigma
-reads the records as they stand in the file, without our import, replay and field names.
+The other implementation is pySigma with its SQLite backend. Both get the same recordings and the
+same rules; the script compares, rule by rule, which records fire. pySigma's records come from
+`json` (files of JSON lines) or from the `evtx` package (event logs), without our import, replay and
+field names; channels of services and event ids of categories are pySigma's own tables.
 
-    differential.py --saigen target/debug/saigen --rules sigma/rules/windows RECORDS.json…
+    differential.py --saigen target/debug/saigen --rules sigma/rules/windows RECORDS…
 
-It makes a virtual environment under `--venv` and installs pySigma into it; where that cannot be
-done it says why and ends with 77, which test harnesses take for "skipped". It ends with 1 if a
-difference is left that has no known ground.
+RECORDS are files of JSON lines, event logs or folders with event logs. It makes a virtual
+environment under `--venv` and installs what it needs into it; where that cannot be done it says why
+and ends with 77, which test harnesses take for "skipped". It ends with 1 if a difference is left
+that has no known ground.
 
 Known grounds, each checked by the script and counted in the output:
 
-  replay    a field of the rule is not in the record; we know it from other records (`ParentImage` of
-            who wrote a file), so that the rule fires for us, or a filter of it holds.
-  absent    pySigma's SQL takes a missing field for a text that does not fit `!=`; the rule asks for
-            a field that the record lacks.
+  replay    a field of the rule is a fact of a process that this record lacks and other records tell
+            (`ParentImage` of who wrote a file), so that the rule fires for us, or a filter of it holds.
 """
 
 import argparse
 import collections
+import glob
+import hashlib
 import json
 import os
 import re
 import sqlite3
+import struct
 import subprocess
 import sys
 
@@ -34,43 +37,27 @@ SYSMON = "Microsoft-Windows-Sysmon/Operational"
 SECURITY = "Security"
 POWERSHELL = ("Microsoft-Windows-PowerShell/Operational", "PowerShellCore/Operational")
 
-# Categories of Sigma: channel and event ids, as SigmaHQ's taxonomy has them.
+# Where a category has more records than Sysmon's, or others: channel and event ids, as the taxonomy
+# in the appendix of the specification has them.
 CATEGORIES = {
-    "process_creation": [(SYSMON, (1,)), (SECURITY, (4688,))],
-    "file_change": [(SYSMON, (2,))],
-    "network_connection": [(SYSMON, (3,))],
-    "process_termination": [(SYSMON, (5,))],
-    "driver_load": [(SYSMON, (6,))],
-    "image_load": [(SYSMON, (7,))],
-    "create_remote_thread": [(SYSMON, (8,))],
-    "raw_access_thread": [(SYSMON, (9,))],
-    "process_access": [(SYSMON, (10,))],
-    "file_event": [(SYSMON, (11,))],
-    "registry_add": [(SYSMON, (12,))],
-    "registry_delete": [(SYSMON, (12,))],
-    "registry_set": [(SYSMON, (13,)), (SECURITY, (4657,))],
-    "registry_rename": [(SYSMON, (14,))],
-    "registry_event": [(SYSMON, (12, 13, 14)), (SECURITY, (4657,))],
-    "create_stream_hash": [(SYSMON, (15,))],
-    "pipe_created": [(SYSMON, (17, 18))],
-    "wmi_event": [(SYSMON, (19, 20, 21))],
-    "dns_query": [(SYSMON, (22,))],
-    "file_delete": [(SYSMON, (23, 26))],
-    "process_tampering": [(SYSMON, (25,))],
+    "process_creation": [(SECURITY, (4688,))],
+    "process_termination": [(SECURITY, (4689,))],
+    "process_access": [(SECURITY, (4656, 4663))],
+    "network_connection": [(SECURITY, (5156, 5157))],
+    "registry_set": [(SECURITY, (4657,))],
+    "registry_event": [(SECURITY, (4657,))],
+    "file_access": [(SECURITY, (4663,))],
+    "file_delete": [(SYSMON, (26,))],
     "ps_script": [(channel, (4104,)) for channel in POWERSHELL],
     "ps_module": [(channel, (4103,)) for channel in POWERSHELL],
+    "ps_classic_start": [("Windows PowerShell", (400,))],
+    "ps_classic_provider_start": [("Windows PowerShell", (600,))],
 }
 
-SERVICES = {
-    "security": [SECURITY],
-    "system": ["System"],
-    "application": ["Application"],
-    "sysmon": [SYSMON],
-    "powershell": list(POWERSHELL),
-    "powershell-classic": ["Windows PowerShell"],
-    "taskscheduler": ["Microsoft-Windows-TaskScheduler/Operational"],
-    "wmi": ["Microsoft-Windows-WMI-Activity/Operational"],
-    "windefend": ["Microsoft-Windows-Windows Defender/Operational"],
+# What we know of a process from its start alone, and hold against the rules of its later records.
+KNOWN_BY_REPLAY = {
+    "Image", "CommandLine", "CurrentDirectory", "User", "ParentImage", "ParentCommandLine",
+    "ParentUser", "OriginalFileName", "IntegrityLevel", "SourceImage", "TargetImage",
 }
 
 # The record of a process's start in the security log, in the words of Sysmon.
@@ -87,9 +74,10 @@ def environment(path):
     try:
         if not os.path.exists(python):
             subprocess.run([sys.executable, "-m", "venv", path], check=True, capture_output=True)
-        probe = [python, "-c", "import sigma.backends.sqlite"]
+        probe = [python, "-c", "import evtx, sigma.backends.sqlite, sigma.pipelines.sysmon"]
         if subprocess.run(probe, capture_output=True).returncode != 0:
-            install = [python, "-m", "pip", "-q", "install", "pysigma", "pysigma-backend-sqlite"]
+            packages = ["pysigma", "pysigma-backend-sqlite", "pysigma-pipeline-sysmon", "evtx"]
+            install = [python, "-m", "pip", "-q", "install", *packages]
             subprocess.run(install, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"skipped: pySigma cannot be installed: {error}")
@@ -98,6 +86,17 @@ def environment(path):
 
 
 def records(path):
+    """The records of a file, each with the place by which we call it."""
+    if not path.endswith(".evtx"):
+        yield from lines(path)
+        return
+    import evtx
+
+    for record in evtx.PyEvtxParser(path).records_json():
+        yield f"#{record['event_record_id']}", unfold(json.loads(record["data"])["Event"])
+
+
+def lines(path):
     """The records of a file of JSON lines, each with the place of its first byte."""
     with open(path, "rb") as file:
         offset = 0
@@ -105,10 +104,43 @@ def records(path):
             text = line.strip()
             if text.startswith(b"{"):
                 try:
-                    yield offset + line.index(b"{"), json.loads(text)
+                    yield f"@{offset + line.index(b'{')}", json.loads(text)
                 except ValueError:
                     pass
             offset += len(line)
+
+
+def unfold(event):
+    """The parts of an event log's record under the names that rules use."""
+    fields = {}
+    system = event.get("System") or {}
+    for name, value in system.items():
+        if isinstance(value, dict):
+            for own, text in (value.get("#attributes") or {}).items():
+                fields[f"{name}_{own}"] = text
+            value = value.get("#text")
+        if value is not None:
+            fields[name] = value
+
+    def walk(part):
+        for name, value in part.items():
+            if name in ("#attributes", "xmlns"):
+                continue
+            if name == "Data" and isinstance(value, dict):
+                value = value.get("#text")
+            if isinstance(value, dict):
+                if "#text" in value:
+                    fields.setdefault(name, value["#text"])
+                walk(value)
+            elif isinstance(value, list):
+                # Several values of one name: SQL has no such thing, a break keeps them apart.
+                fields.setdefault(name, "\n".join("" if v is None else str(v) for v in value))
+            elif value is not None:
+                fields.setdefault(name, value)
+
+    for part in ("EventData", "UserData"):
+        walk(event.get(part) or {})
+    return fields
 
 
 def flat(record):
@@ -122,6 +154,9 @@ def flat(record):
         for name, own in ALIASES_4688.items():
             if own in fields:
                 fields.setdefault(name, fields[own])
+    # Rules write the names of a few logs (`New Value`) without their spaces.
+    for name in [name for name in fields if " " in name]:
+        fields.setdefault(name.replace(" ", ""), fields[name])
     return fields
 
 
@@ -131,9 +166,11 @@ class Table:
     def __init__(self):
         self.database = sqlite3.connect(":memory:")
         self.database.create_function("REGEXP", 2, self.matches, deterministic=True)
-        self.columns = {"at"}
-        self.database.execute("CREATE TABLE logs (at TEXT)")
+        self.columns = {"at", "file"}
+        self.database.execute("CREATE TABLE logs (file TEXT, at TEXT)")
         self.expressions = {}
+        for name in ("Channel", "EventID", "EventType"):
+            self.column(name)
 
     def matches(self, pattern, value):
         if value is None:
@@ -150,25 +187,30 @@ class Table:
             # Sigma compares without case, and a number as its text.
             self.database.execute(f'ALTER TABLE logs ADD COLUMN "{quoted}" TEXT COLLATE NOCASE')
 
-    def add(self, at, fields):
-        names, values = ["at"], [at]
-        seen = {"at"}
+    def add(self, path, at, fields):
+        """A record; of its fields those that some rule asks for."""
+        names, values = ["file", "at"], [path, at]
+        seen = {"file", "at"}
         for name, value in fields.items():
-            if name.lower() in seen:
+            key = name.lower()
+            if key in seen or key not in self.columns:
                 continue
-            seen.add(name.lower())
-            self.column(name)
+            seen.add(key)
             names.append('"' + name.replace('"', '""') + '"')
             values.append(value)
         marks = ",".join("?" * len(names))
         self.database.execute(f"INSERT INTO logs ({','.join(names)}) VALUES ({marks})", values)
 
+    def ready(self):
+        """Rules are chosen by these two first."""
+        self.database.execute("CREATE INDEX of_source ON logs (Channel, EventID)")
+
     def find(self, condition):
         """The places of the records that a condition holds for."""
         while True:
             try:
-                rows = self.database.execute(f"SELECT at FROM logs WHERE {condition}")
-                return {row[0] for row in rows}
+                rows = self.database.execute(f"SELECT file, at FROM logs WHERE {condition}")
+                return set(rows)
             except sqlite3.OperationalError as error:
                 missing = re.match(r"no such column: (.+)$", str(error))
                 if not missing:
@@ -177,16 +219,22 @@ class Table:
 
 
 def source_condition(source):
-    """The condition for a log source; None where the table cannot say."""
+    """The condition for a log source; None where the tables cannot say."""
+    from sigma.pipelines.common import windows_logsource_mapping as services
+    from sigma.pipelines.sysmon.sysmon import sysmon_generic_logsource_eventid_mapping as sysmon
+
     if source.product not in (None, "windows"):
         return None
     parts = []
     if source.category:
-        if source.category not in CATEGORIES:
+        ids = sysmon.get(source.category, ())
+        pairs = [(SYSMON, ids if isinstance(ids, list) else [ids])] if ids else []
+        pairs += CATEGORIES.get(source.category, [])
+        if not pairs:
             return None
         of = [
             f"(Channel='{channel}' AND EventID IN ({','.join(repr(str(id)) for id in ids)}))"
-            for channel, ids in CATEGORIES[source.category]
+            for channel, ids in pairs
         ]
         parts.append("(" + " OR ".join(of) + ")")
         if source.category == "registry_add":
@@ -194,10 +242,11 @@ def source_condition(source):
         if source.category == "registry_delete":
             parts.append("EventType LIKE 'Delete%'")
     if source.service:
-        if source.service not in SERVICES:
+        if source.service not in services:
             return None
-        names = ",".join(repr(name) for name in SERVICES[source.service])
-        parts.append(f"Channel IN ({names})")
+        names = services[source.service]
+        names = names if isinstance(names, list) else [names]
+        parts.append(f"Channel IN ({','.join(repr(name) for name in names)})")
     return " AND ".join(parts) if parts else None
 
 
@@ -240,51 +289,89 @@ def collect(part, fields):
         collect(item, fields)
 
 
-def ours(saigen, rules, path):
-    """What `saigen hunt` finds in a file: for each rule the places of the records."""
-    command = [saigen, "hunt", path, "--no-built-in", "--rules", rules, "--format", "jsonl"]
+def ours(saigen, rules, paths):
+    """What `saigen hunt` finds in files: for each rule the places of the records."""
+    told = subprocess.run([saigen, "info", *paths, "--json"], capture_output=True, text=True)
+    hashes = {sha256(path): path for path in paths}
+    evidence = json.loads(told.stdout)["evidence"]
+    named = {one["id"]: hashes[one["sha256"]] for one in evidence if one["sha256"] in hashes}
+    command = [saigen, "hunt", *paths, "--no-built-in", "--rules", rules, "--format", "jsonl"]
     output = subprocess.run(command, capture_output=True, text=True)
     if output.returncode not in (0, 1):
         sys.exit(f"saigen hunt: {output.stderr.strip()}")
     found = collections.defaultdict(set)
     for line in output.stdout.splitlines():
         detection = json.loads(line)
-        place = re.search(r"@(\d+)$", detection["evidence"][0])
+        place = re.search(r"^(e\d+):@(\d+)$", detection["evidence"][0])
         if place:
-            found[detection["rule"]].add(place.group(1))
+            path = named[place.group(1)]
+            found[detection["rule"]].add((path, place_of(path, int(place.group(2)))))
     return found
 
 
-def compare(rules, table, by_place, mine):
-    """Prints the differences; returns how many have no known ground."""
-    grounds, unknown, same, fired = collections.Counter(), 0, 0, 0
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def place_of(path, offset):
+    """The place of a record by the name that `records` gives it: in an event log its number, which
+    stands eight bytes behind its beginning."""
+    if not path.endswith(".evtx"):
+        return f"@{offset}"
+    with open(path, "rb") as file:
+        file.seek(offset)
+        magic, _, number = struct.unpack("<IIQ", file.read(16))
+    return f"#{number}" if magic == 0x00002A2A else f"@{offset}"
+
+
+def compare(rules, table, by_place, mine, shown):
+    """Prints the differences without a known ground; returns a count of all results."""
+    counts = collections.Counter(rules=len(rules))
+    identity = {place: content(fields) for place, fields in by_place.items()}
     for rule, (title, conditions, fields) in sorted(rules.items()):
         theirs = set()
         try:
             for condition in conditions:
-                theirs |= table.find(condition)
+                theirs |= {tuple(place) for place in table.find(condition)}
         except (sqlite3.Error, re.error) as error:
-            grounds[f"not run by SQLite: {type(error).__name__}"] += 1
+            counts[f"rules that SQLite does not run: {type(error).__name__}"] += 1
             continue
-        mine_here = mine.get(rule, set())
-        same += len(theirs & mine_here)
-        fired += bool(theirs or mine_here)
-        for at in sorted(theirs ^ mine_here, key=int):
-            names = {name.lower() for name in by_place.get(at, {})}
-            absent = sorted(field for field in fields if field.lower() not in names)
-            if absent:
-                grounds["replay" if at in mine_here else "absent"] += 1
+        # A record that two files hold is one record.
+        theirs = {identity[place]: place for place in theirs}
+        mine_here = {identity.get(place, place): place for place in mine.get(rule, set())}
+        both = theirs.keys() & mine_here.keys()
+        counts["findings of both"] += len(both)
+        counts["rules that fire"] += bool(theirs or mine_here)
+        differing = sorted(theirs.keys() ^ mine_here.keys(), key=str)
+        counts["rules that fire, all findings the same"] += bool(both) and not differing
+        untold = 0
+        for what in differing:
+            place = mine_here.get(what) or theirs[what]
+            record = by_place.get(place, {})
+            names = {name.lower() for name in record}
+            who = "only saigen" if what in mine_here else "only pySigma"
+            lacking = sorted(f for f in fields & KNOWN_BY_REPLAY if f.lower() not in names)
+            if lacking:
+                counts[f"findings that differ by what the replay knows, {who}"] += 1
+                if shown:
+                    print(f"REPLAY {rule} {title!r}: {who}, {', '.join(lacking)} at {place}")
                 continue
-            unknown += 1
-            who = "only saigen" if at in mine_here else "only pySigma"
-            print(f"DIFFERENT {rule} {title!r}: {who} at @{at}")
-            if unknown <= 20:
-                print("  " + json.dumps({f: by_place[at].get(f) for f in sorted(fields)})[:600])
-    print(f"{len(rules)} rules compared, {fired} fired, {same} findings of both the same")
-    for ground, count in sorted(grounds.items()):
-        print(f"{count} differences with the known ground: {ground}")
-    print(f"{unknown} differences without a known ground")
-    return unknown
+            untold += 1
+            counts[f"findings that differ without a known ground, {who}"] += 1
+            if untold <= shown:
+                print(f"DIFFERENT {rule} {title!r}: {who} at {place}")
+                print("  " + json.dumps({f: record.get(f) for f in sorted(fields)})[:900])
+        counts["rules that differ without a known ground"] += bool(untold)
+    return counts
+
+
+def content(fields):
+    """What makes a record the same record in another file."""
+    if "EventRecordID" not in fields:
+        return json.dumps(fields, sort_keys=True)
+    names = ("Computer", "Channel", "EventRecordID", "TimeCreated_SystemTime", "EventID")
+    return tuple(fields.get(name) for name in names)
 
 
 def main():
@@ -292,6 +379,7 @@ def main():
     parser.add_argument("--saigen", required=True)
     parser.add_argument("--rules", required=True)
     parser.add_argument("--venv", default=os.path.join(os.path.expanduser("~"), ".cache", "saigen-pysigma"))
+    parser.add_argument("--shown", type=int, default=3, help="differences of one rule that are shown")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("records", nargs="+")
     arguments = parser.parse_args()
@@ -300,15 +388,28 @@ def main():
     rules, left_out = load(arguments.rules)
     for reason, count in sorted(left_out.items()):
         print(f"{count} rules left out: {reason}")
-    unknown = 0
-    for path in arguments.records:
-        print(f"{os.path.basename(path)}:")
+    total = 0
+    for group in arguments.records:
+        paths = [group]
+        if os.path.isdir(group):
+            paths = sorted(glob.glob(os.path.join(glob.escape(group), "**", "*.evtx"), recursive=True))
+        print(f"{os.path.basename(os.path.normpath(group))}:")
         table, by_place = Table(), {}
-        for offset, record in records(path):
-            by_place[str(offset)] = flat(record)
-            table.add(str(offset), by_place[str(offset)])
-        unknown += compare(rules, table, by_place, ours(arguments.saigen, arguments.rules, path))
-    sys.exit(1 if unknown else 0)
+        for _, _, fields in rules.values():
+            for field in fields:
+                table.column(field)
+        for path in paths:
+            for place, record in records(path):
+                by_place[path, place] = flat(record)
+                table.add(path, place, by_place[path, place])
+        table.ready()
+        mine = ours(arguments.saigen, arguments.rules, paths)
+        counts = compare(rules, table, by_place, mine, arguments.shown)
+        counts["records"] = len(by_place)
+        for what, count in sorted(counts.items()):
+            print(f"{count:8} {what}")
+        total += counts["rules that differ without a known ground"]
+    sys.exit(1 if total else 0)
 
 
 if __name__ == "__main__":

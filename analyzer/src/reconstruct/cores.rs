@@ -8,7 +8,7 @@ use crate::graph::NodeId;
 use crate::reconstruct::activity::{Boundary, Top, lifted};
 use crate::reconstruct::knowledge::Role;
 use crate::reconstruct::malice::{Ground, Why};
-use crate::reconstruct::score::INCIDENT_MIN;
+use crate::reconstruct::score::{Habits, INCIDENT_MIN};
 use crate::reconstruct::seeds::Seed;
 use crate::reconstruct::world::{Station, World};
 
@@ -33,12 +33,23 @@ pub(super) fn activities(seeds: &[Seed], tops: &[Top]) -> Vec<Activity> {
     groups.into_values().collect()
 }
 
+/// What the findings about one process weigh together at the least, after what each rule finds in
+/// unrelated work as well, for malice to go out from it.
+const CORE_MIN: f64 = 0.5;
+
 /// The processes from which an activity's malice goes out, each with its ground.
 ///
 /// Below a server the whole activity is what one request made it do. Elsewhere it is what was
 /// found, with those that were told to start it: a person's shell is not the intruder's because
 /// something under it is, unless findings of several stages hang side by side below it.
-pub(super) fn cores(world: &World<'_>, activity: &Activity, seeds: &[Seed]) -> Vec<(NodeId, Why)> {
+///
+/// What a weak rule finds in many activities is how this machine is used: it says nothing of one.
+pub(super) fn cores(
+    world: &World<'_>,
+    activity: &Activity,
+    seeds: &[Seed],
+    habits: &Habits,
+) -> Vec<(NodeId, Why)> {
     let found: Vec<&Seed> = activity
         .seeds
         .iter()
@@ -71,6 +82,12 @@ pub(super) fn cores(world: &World<'_>, activity: &Activity, seeds: &[Seed]) -> V
         );
     }
     for (process, seeds) in &lifts {
+        let weights = seeds
+            .iter()
+            .map(|seed| seed.weight() * habits.rarity(&seed.rule.id, activity.top.root));
+        if weights.sum::<f64>() < CORE_MIN {
+            continue;
+        }
         cores.insert(*process, found_on(seeds));
         let grave = seeds.iter().any(|seed| seed.weight() >= INCIDENT_MIN);
         if let Some(brought) = brought_above(world, *process).filter(|_| grave) {

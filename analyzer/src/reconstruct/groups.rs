@@ -51,7 +51,7 @@ impl Material<'_, '_> {
         let roots: Vec<Vec<(NodeId, Why)>> = self
             .activities
             .iter()
-            .map(|one| cores(self.world, one, self.seeds))
+            .map(|one| cores(self.world, one, self.seeds, self.habits))
             .collect();
         let mut sets = Sets::new(self.activities.len());
         self.join_by_records(&roots, &mut sets);

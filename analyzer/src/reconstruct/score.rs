@@ -89,6 +89,17 @@ impl Habits {
         });
         u32::try_from(outside).unwrap_or(u32::MAX)
     }
+
+    /// What is left of a finding's weight in one activity for what the same rule finds in others:
+    /// 1 where it finds nothing there.
+    pub(super) fn rarity(&self, rule: &str, root: NodeId) -> f64 {
+        self.beside(rule, &BTreeSet::from([root]))
+    }
+
+    /// The same for a group of activities.
+    fn beside(&self, rule: &str, group: &BTreeSet<NodeId>) -> f64 {
+        1.0 / (1.0 + f64::from(self.outside(rule, group))).sqrt()
+    }
 }
 
 /// Weighs the seeds of one group. `members` are their places in the list of all.
@@ -114,7 +125,7 @@ pub(super) fn weigh(
             continue;
         };
         let (context, less) = context(world, seed, top);
-        let habit = 1.0 / (1.0 + f64::from(habits.outside(&seed.rule.id, &group))).sqrt();
+        let habit = habits.beside(&seed.rule.id, &group);
         let weight = seed.weight() * context * habit;
         // A rule of several tactics is one finding: it counts for the stage that is least served.
         let tactics = seed.rule.tactics.iter().copied();

@@ -3,6 +3,8 @@
 mod arguments;
 mod autostarts;
 mod brokers;
+mod copies;
+mod crossings;
 mod files;
 mod network;
 mod processes;
@@ -142,8 +144,10 @@ impl GraphBuilder {
     /// The graph of everything that was taken in. The replay gives its processes.
     #[must_use]
     pub fn finish(mut self, replay: Replay) -> Graph {
+        let clocks = self.join_hosts(&replay);
         self.join_brokers(&replay);
-        let skews = self.ways.skews();
+        self.join_copies(&replay, &clocks);
+        let ways = std::mem::take(&mut self.ways);
         (self.known, self.chains, self.next_in_chain) = Default::default();
         self.touches.sort_unstable();
         self.touches.shrink_to_fit();
@@ -160,7 +164,9 @@ impl GraphBuilder {
             incoming,
             touches: self.touches,
             sessions: self.sessions,
-            skews,
+            crossings: ways.crossings,
+            addresses: ways.own,
+            clocks,
         }
     }
 

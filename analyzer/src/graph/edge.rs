@@ -37,6 +37,8 @@ pub enum Verb {
     /// Process → file: gave it a further name. File → file: the second leads to the first (a
     /// symbolic link).
     Linked,
+    /// File → file: the same bytes came later to another host.
+    Copied,
     /// Process → file: removed a name of it.
     Deleted,
     /// Process → file: changed its mode, owner, times or extended attributes.
@@ -98,6 +100,7 @@ impl Verb {
             Self::Executed => "executed",
             Self::Renamed => "renamed",
             Self::Linked => "linked",
+            Self::Copied => "copied",
             Self::Deleted => "deleted",
             Self::ChangedAttributes => "changed_attributes",
             Self::Connected => "connected",

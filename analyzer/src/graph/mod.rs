@@ -15,6 +15,8 @@
 
 mod build;
 mod edge;
+#[cfg(test)]
+mod host_tests;
 mod node;
 mod places;
 mod query;
@@ -32,5 +34,5 @@ pub use node::{
     RegistryNode, SessionNode,
 };
 pub use places::autostart_place;
-pub use query::{Graph, Memory};
+pub use query::{Crossing, Graph, HostClock, Memory};
 pub use walk::{Reached, Way};

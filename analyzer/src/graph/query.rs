@@ -1,6 +1,7 @@
 //! A finished graph, and what can be asked of it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use saigen_schemas::event::{Args, Text};
 
@@ -27,8 +28,52 @@ pub struct Graph {
     pub(super) touches: Vec<Touch>,
     /// Children of each process node, and members of each session, come from the processes.
     pub(super) sessions: BTreeMap<(MachineId, u64), NodeId>,
-    /// Pairs of hosts: how far the second one's clock is ahead, and how many flows show it.
-    pub(super) skews: Vec<(HostId, HostId, i64, usize)>,
+    /// Flows that two hosts recorded, by host and time of the server.
+    pub(super) crossings: Vec<Crossing>,
+    /// The host of an address; `None` where several hosts call it theirs.
+    pub(super) addresses: BTreeMap<IpAddr, Option<HostId>>,
+    /// How far the clocks of hosts are apart.
+    pub(super) clocks: Vec<HostClock>,
+}
+
+/// A flow that two hosts recorded, one end each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crossing {
+    /// The process that connected.
+    pub client: NodeId,
+    /// Its host.
+    pub client_host: HostId,
+    /// When, by the client's clock, microseconds.
+    pub client_us: i64,
+    /// The client's record.
+    pub client_event: EventRef,
+    /// The process that took the connection.
+    pub server: NodeId,
+    /// Its host.
+    pub server_host: HostId,
+    /// When, by the server's clock, microseconds.
+    pub server_us: i64,
+    /// The server's record.
+    pub server_event: EventRef,
+    /// The port of the server.
+    pub server_port: u16,
+}
+
+/// How far a host's clock is ahead of that of another, as the flows show that both recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostClock {
+    /// The host.
+    pub host: HostId,
+    /// The host whose clock the others are held to; itself for the reference.
+    pub reference: HostId,
+    /// How far it is ahead of the reference, microseconds; negative for behind.
+    pub ahead_us: i64,
+    /// The host with which it shares the flows that show this; `None` for the reference.
+    pub by: Option<HostId>,
+    /// How many flows show it; their median is taken.
+    pub flows: usize,
+    /// How far the middle half of these flows lies apart, microseconds.
+    pub spread_us: i64,
 }
 
 /// Memory that a graph holds, in bytes.
@@ -332,11 +377,58 @@ impl Graph {
         self.processes.host_name(host)
     }
 
-    /// Pairs of hosts that saw the same flows: how far the clock of the second is ahead of the
-    /// first one's, in microseconds (the median), and how many flows say so.
+    /// Flows that two hosts recorded, one end each.
     #[must_use]
-    pub fn skews(&self) -> &[(HostId, HostId, i64, usize)] {
-        &self.skews
+    pub fn crossings(&self) -> &[Crossing] {
+        &self.crossings
+    }
+
+    /// How far the clocks of hosts are apart, in the order in which they were placed.
+    #[must_use]
+    pub fn clocks(&self) -> &[HostClock] {
+        &self.clocks
+    }
+
+    /// Whether an address is that of a host that was recorded.
+    #[must_use]
+    pub fn is_recorded_address(&self, ip: IpAddr) -> bool {
+        self.addresses.contains_key(&ip.to_canonical())
+    }
+
+    /// How far the clock of a host is ahead of the reference, microseconds; 0 where nothing says.
+    #[must_use]
+    pub fn ahead_us(&self, host: HostId) -> i64 {
+        let clock = self.clocks.iter().find(|clock| clock.host == host);
+        clock.map_or(0, |clock| clock.ahead_us)
+    }
+
+    /// A moment that a node's host tells, as the clock of the reference would: only such moments
+    /// of two hosts may be compared.
+    #[must_use]
+    pub fn even_us(&self, node: NodeId, us: i64) -> i64 {
+        if self.clocks.is_empty() {
+            return us;
+        }
+        let host = self.host_of(node);
+        us.saturating_sub(host.map_or(0, |host| self.ahead_us(host)))
+    }
+
+    /// The host of a node; `None` for what belongs to none.
+    #[must_use]
+    pub fn host_of(&self, node: NodeId) -> Option<HostId> {
+        match self.node(node)? {
+            Node::Process(process) => Some(process.host),
+            Node::File(file) => Some(file.host),
+            Node::Endpoint(place) => place.host,
+            Node::Account(account) => Some(account.host),
+            Node::Session(session) => Some(session.host),
+            Node::Persistence(item) => Some(item.host),
+            Node::Module(module) => Some(module.host),
+            Node::Registry(key) => Some(key.host),
+            Node::Pipe(pipe) => Some(pipe.host),
+            Node::Host(host) => Some(host.host),
+            Node::Name(_) => None,
+        }
     }
 
     /// Edges out of a node, by their last time.

@@ -18,7 +18,7 @@ impl Tale {
     }
 }
 
-fn graph_of(events: &[(EventRef, Event<'_>)]) -> Graph {
+pub(super) fn graph_of(events: &[(EventRef, Event<'_>)]) -> Graph {
     let mut replay = Replay::default();
     let mut builder = GraphBuilder::default();
     for (reference, event) in events {
@@ -38,7 +38,7 @@ fn processes(graph: &Graph, pid: u32) -> Vec<NodeId> {
 }
 
 /// The only node of a pid.
-fn process(graph: &Graph, pid: u32) -> NodeId {
+pub(super) fn process(graph: &Graph, pid: u32) -> NodeId {
     let found = processes(graph, pid);
     assert_eq!(found.len(), 1, "pid {pid}: {found:?}");
     found[0]
@@ -63,7 +63,7 @@ fn image(graph: &Graph, node: NodeId) -> String {
         .into_owned()
 }
 
-fn edges(graph: &Graph, from: NodeId, to: NodeId) -> Vec<Edge> {
+pub(super) fn edges(graph: &Graph, from: NodeId, to: NodeId) -> Vec<Edge> {
     graph
         .edges()
         .filter(|edge| edge.from == from && edge.to == to)

@@ -85,6 +85,9 @@ impl Graph {
 
     /// The edges by which a search goes on, each with the node and the moment that it leads to.
     fn steps(&self, from: Reached, way: Way) -> Vec<(Edge, NodeId, i64)> {
+        if !self.clocks.is_empty() {
+            return self.even_steps(from, way);
+        }
         match way {
             Way::Back => self
                 .before(from.node, from.at_us)
@@ -95,6 +98,44 @@ impl Graph {
                 .filter_map(|edge| Some((edge, edge.to, edge.earliest_from(from.at_us)?)))
                 .collect(),
         }
+    }
+
+    /// The same where hosts' clocks are apart: an edge has the clock of the host that it comes
+    /// from, or else of the one that it leads to, and a moment that of its node's host.
+    fn even_steps(&self, from: Reached, way: Way) -> Vec<(Edge, NodeId, i64)> {
+        let ahead = |node: NodeId| self.host_of(node).map(|host| self.ahead_us(host));
+        let here_us = ahead(from.node);
+        let next = |edge: Edge| {
+            let clock_us = ahead(edge.from).or_else(|| ahead(edge.to)).unwrap_or(0);
+            let at_us = shifted(from.at_us, clock_us - here_us.unwrap_or(clock_us));
+            let (node, at_us) = match way {
+                Way::Back => (edge.from, edge.latest_until(at_us)?),
+                Way::Forth => (edge.to, edge.earliest_from(at_us)?),
+            };
+            let there_us = ahead(node).unwrap_or(clock_us);
+            Some((edge, node, shifted(at_us, there_us - clock_us)))
+        };
+        let edges = |list: &[EdgeId]| -> Vec<Edge> {
+            list.iter().filter_map(|&edge| self.edge(edge)).collect()
+        };
+        match way {
+            Way::Back => {
+                let list = edges(self.incoming(from.node));
+                list.into_iter().rev().filter_map(next).collect()
+            }
+            Way::Forth => {
+                let list = edges(self.outgoing(from.node));
+                list.into_iter().filter_map(next).collect()
+            }
+        }
+    }
+}
+
+/// A moment by another clock; the ends of time stay what they are.
+const fn shifted(at_us: i64, by_us: i64) -> i64 {
+    match at_us {
+        i64::MIN | i64::MAX => at_us,
+        us => us.saturating_add(by_us),
     }
 }
 

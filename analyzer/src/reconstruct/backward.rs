@@ -13,7 +13,7 @@ use crate::reconstruct::activity::told_to_start;
 use crate::reconstruct::knowledge::{Place, Role};
 use crate::reconstruct::malice::Malice;
 use crate::reconstruct::notes::{Notes, Reason};
-use crate::reconstruct::requests::{Request, Requests};
+use crate::reconstruct::requests::{Peer, Request, Requests};
 use crate::reconstruct::world::{Station, World, is_creation};
 use crate::reference::EventRef;
 use crate::replay::Recorded;
@@ -363,6 +363,10 @@ impl Backward<'_, '_> {
             .filter(|below| below.start_us == us);
         let done_us = started.and_then(|below| below.end_us);
         let request = self.requests.behind(self.world, hub, us, done_us);
+        if let Some((request, peer)) = request.and_then(|request| Some((request, request.peer?))) {
+            self.crossed(visit, &request, peer);
+            return;
+        }
         let kind = match (self.world.station(hub), request) {
             (Station::Service, Some(_)) => EndKind::Request,
             (Station::Service, None) => EndKind::UnseenRequest,
@@ -376,6 +380,23 @@ impl Backward<'_, '_> {
             (Station::Ordinary, _) => EndKind::Unseen,
         };
         self.end(kind, hub, visit, request);
+    }
+
+    /// A connection from another recorded host: the cause is the process that opened it.
+    fn crossed(&mut self, visit: &Visit, request: &Request, peer: Peer) {
+        if self.malice.processes.contains_key(&peer.process) {
+            self.end(EndKind::Inside, peer.process, visit, Some(*request));
+            return;
+        }
+        self.push(
+            peer.process,
+            visit.below,
+            peer.us,
+            visit.priority * 0.9,
+            None,
+            Some(peer.event),
+            visit.hops,
+        );
     }
 
     /// A job: who wrote what made the scheduler run it.

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use crate::graph::NodeId;
 use crate::reconstruct::activity::Top;
 use crate::reconstruct::cores::{Activity, cores};
+use crate::reconstruct::crossed::Crossed;
 use crate::reconstruct::malice::{Malice, Why};
 use crate::reconstruct::notes::Notes;
 use crate::reconstruct::reach::{HubChild, note_siblings};
@@ -36,6 +37,7 @@ pub(super) struct Group {
 pub(super) struct Material<'w, 'g> {
     pub(super) world: &'w World<'g>,
     pub(super) requests: &'w Requests,
+    pub(super) crossed: &'w Crossed,
     pub(super) children: &'w [HubChild],
     pub(super) seeds: &'w [Seed],
     pub(super) tops: &'w [Top],
@@ -84,7 +86,7 @@ impl Material<'_, '_> {
             owner.extend(roots.iter().map(|(process, _)| (*process, index)));
         }
         for (index, roots) in roots.iter().enumerate() {
-            let mut spread = Spread::new(self.world, self.suspects);
+            let mut spread = Spread::new(self.world, self.suspects, self.crossed);
             for (process, why) in roots {
                 spread.add(*process, why.clone());
             }
@@ -149,7 +151,7 @@ impl Material<'_, '_> {
 
     /// Follows a group as far as its certainty allows.
     fn follow(&self, members: &BTreeSet<usize>, roots: &[Vec<(NodeId, Why)>]) -> Group {
-        let mut spread = Spread::new(self.world, self.suspects);
+        let mut spread = Spread::new(self.world, self.suspects, self.crossed);
         for (process, why) in members
             .iter()
             .filter_map(|&index| roots.get(index))

@@ -165,6 +165,7 @@ fn is_cause(world: &World<'_>, start: NodeId, edge: &Edge) -> bool {
         | Verb::Wrote
         | Verb::Renamed
         | Verb::Linked
+        | Verb::Copied
         | Verb::Configured
         | Verb::LoggedOn => true,
         Verb::Accepted => edge.to == start || !beyond_hub,
@@ -203,6 +204,7 @@ fn is_effect(world: &World<'_>, start: NodeId, edge: &Edge) -> bool {
         | Verb::Wrote
         | Verb::Renamed
         | Verb::Linked
+        | Verb::Copied
         | Verb::Configured
         | Verb::Deleted
         | Verb::Executed
@@ -255,18 +257,6 @@ fn label(world: &World<'_>, node: NodeId) -> String {
 }
 
 fn host_of(graph: &Graph, node: NodeId) -> String {
-    let host = match graph.node(node) {
-        Some(Node::Process(process)) => Some(process.host),
-        Some(Node::File(file)) => Some(file.host),
-        Some(Node::Endpoint(place)) => place.host,
-        Some(Node::Account(account)) => Some(account.host),
-        Some(Node::Session(session)) => Some(session.host),
-        Some(Node::Persistence(item)) => Some(item.host),
-        Some(Node::Module(module)) => Some(module.host),
-        Some(Node::Registry(key)) => Some(key.host),
-        Some(Node::Pipe(pipe)) => Some(pipe.host),
-        Some(Node::Host(host)) => Some(host.host),
-        Some(Node::Name(_)) | None => None,
-    };
+    let host = graph.host_of(node);
     host.map_or_else(String::new, |host| text_from_bytes(graph.host_name(host).0))
 }

@@ -39,6 +39,8 @@ pub(super) enum Ground {
     Opened,
     /// It is a session opened from an address that only this intrusion uses.
     SameAddress,
+    /// A server started it for a connection that a malicious process of another host had opened.
+    Crossed,
     /// A malicious process had written into the process that started it.
     Injected,
     /// A broker of the system started it because a malicious process had asked for it.
@@ -103,6 +105,7 @@ impl Why {
                 | Ground::SameAddress
                 | Ground::Injected
                 | Ground::Asked
+                | Ground::Crossed
         )
     }
 

@@ -12,6 +12,7 @@
 mod activity;
 mod backward;
 mod cores;
+mod crossed;
 mod groups;
 mod hand;
 mod knowledge;
@@ -38,6 +39,7 @@ pub use hand::{Start, TrailStep, starts, trail};
 pub use requests::Connections;
 
 use activity::top_of;
+use crossed::Crossed;
 use groups::Material;
 use notes::{Notes, Reason};
 use requests::Requests;
@@ -96,9 +98,11 @@ pub fn reconstruct(input: &Input<'_>) -> Reconstruction {
         .collect();
     let habits = Habits::new(&seeds, &tops);
     let children = reach::hub_children(&world);
+    let crossed = Crossed::new(&world, &requests, &children);
     let material = Material {
         world: &world,
         requests: &requests,
+        crossed: &crossed,
         children: &children,
         seeds: &seeds,
         tops: &tops,
@@ -123,7 +127,8 @@ pub fn reconstruct(input: &Input<'_>) -> Reconstruction {
         told.push(telling.tell(group, beginnings, notes, format!("I{}", index + 1)));
     }
     let detections = rows(input.detections, &seeds, &groups, &told);
-    let scope = scope(input.graph, input.detections, &seeds, &told);
+    let mut scope = scope(input.graph, input.detections, &seeds, &told);
+    scope.extend(tell::clocks::clocks(input.graph));
     let counts = counts(input, &seeds, &told);
     let incidents: Vec<Incident> = told.into_iter().map(|told| told.incident).collect();
     Reconstruction {

@@ -348,7 +348,9 @@ impl Spread<'_, '_> {
             }
             others.retain(|edge| !world.station(edge.from).is_hub());
             others.sort_by_key(|edge| (edge.first_us, edge.id));
-            let early = others.iter().any(|edge| edge.first_us < remote.us);
+            let since_us = world.even_us(remote.process, remote.us);
+            let before = |edge: &Edge| world.even_us(edge.from, edge.first_us) < since_us;
+            let early = others.iter().any(before);
             let mut tops: BTreeSet<NodeId> = BTreeSet::new();
             tops.extend(others.iter().map(|edge| top_of(world, edge.from).root));
             if early || tops.len() > SHARED_BY_MAX {

@@ -41,6 +41,18 @@ struct Taken {
     port: Option<u16>,
     local_port: Option<u16>,
     closed_us: Option<i64>,
+    peer: Option<Peer>,
+}
+
+/// The process on another recorded host that opened a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Peer {
+    /// The process.
+    pub(super) process: NodeId,
+    /// When, by its host's clock.
+    pub(super) us: i64,
+    /// The record of its end.
+    pub(super) event: EventRef,
 }
 
 /// Collects the connections that processes took, event by event, beside the graph.
@@ -72,6 +84,7 @@ impl Connections {
                 port: accepted.remote_port,
                 local_port: accepted.local_port,
                 closed_us: None,
+                peer: None,
             });
         } else if let Kind::NetworkClosed(closed) = &event.kind {
             self.close(event.time.wall_us, closed);
@@ -112,6 +125,8 @@ pub(super) struct Request {
     pub(super) local_port: Option<u16>,
     /// The record.
     pub(super) seen: EventRef,
+    /// Who opened it, where that end was recorded, too.
+    pub(super) peer: Option<Peer>,
     /// How long before the start it was taken.
     pub(super) before_us: i64,
     /// Whether a process of its own served this connection, or the server had no other.
@@ -128,9 +143,22 @@ impl Requests {
     /// Gives each connection to the process that took it.
     pub(super) fn new(world: &World<'_>, connections: &Connections) -> Self {
         let mut taken: BTreeMap<NodeId, Vec<Taken>> = BTreeMap::new();
+        let flows = world.graph.crossings().iter();
+        let peers: HashMap<EventRef, Peer> = flows
+            .map(|flow| {
+                let peer = Peer {
+                    process: flow.client,
+                    us: flow.client_us,
+                    event: flow.client_event,
+                };
+                (flow.server_event, peer)
+            })
+            .collect();
         for one in &connections.taken {
             if let Some(process) = world.graph.actor_at(one.seen) {
-                taken.entry(process).or_default().push(*one);
+                let peer = peers.get(&one.seen).copied();
+                let one = Taken { peer, ..*one };
+                taken.entry(process).or_default().push(one);
             }
         }
         for list in taken.values_mut() {
@@ -179,6 +207,7 @@ impl Requests {
                     port: one.port,
                     local_port: one.local_port,
                     seen: one.seen,
+                    peer: one.peer,
                     before_us,
                     alone: alone || list.len() == 1,
                 };
@@ -241,6 +270,7 @@ mod tests {
             port: None,
             local_port: None,
             closed_us,
+            peer: None,
         }
     }
 

@@ -13,6 +13,7 @@ use saigen_schemas::report::Grade;
 
 use crate::graph::{Edge, Ground as EdgeGround, Node, NodeId, NodeKind, Verb};
 use crate::reconstruct::activity::lifted;
+use crate::reconstruct::crossed::Crossed;
 use crate::reconstruct::knowledge::{Place, Role};
 use crate::reconstruct::malice::{Ground, Made, Malice, Remote, Since, Taint, Taken, Why};
 use crate::reconstruct::notes::{Notes, Reason};
@@ -36,15 +37,21 @@ pub(super) struct Spread<'w, 'g> {
     pub(super) notes: Notes,
     /// Roots of activities in which something was found.
     suspects: &'w BTreeSet<NodeId>,
+    crossed: &'w Crossed,
     queue: BTreeSet<(i64, NodeId)>,
     things: BTreeSet<(i64, NodeId)>,
 }
 
 impl<'w, 'g> Spread<'w, 'g> {
     /// Nothing found yet.
-    pub(super) fn new(world: &'w World<'g>, suspects: &'w BTreeSet<NodeId>) -> Self {
+    pub(super) fn new(
+        world: &'w World<'g>,
+        suspects: &'w BTreeSet<NodeId>,
+        crossed: &'w Crossed,
+    ) -> Self {
         Self {
             world,
+            crossed,
             suspects,
             malice: Malice::default(),
             notes: Notes::default(),
@@ -71,7 +78,8 @@ impl<'w, 'g> Spread<'w, 'g> {
             .process(process)
             .map_or(i64::MAX, |process| process.start_us);
         self.malice.processes.insert(process, why);
-        self.queue.insert((start, process));
+        self.queue
+            .insert((self.world.even_us(process, start), process));
         true
     }
 
@@ -118,8 +126,12 @@ impl<'w, 'g> Spread<'w, 'g> {
                 | Verb::Triggered
                 | Verb::Refused
                 | Verb::Loaded
+                | Verb::Copied
                 | Verb::Changed => {}
             }
+        }
+        for (child, why) in self.crossed.by(process) {
+            self.add(*child, why.clone());
         }
         for edge in self.world.incoming(process) {
             if matches!(edge.verb, Verb::Accepted | Verb::Received) && edge.last_us >= from_us {
@@ -229,6 +241,8 @@ impl<'w, 'g> Spread<'w, 'g> {
                 self.follow_trigger(thing, &taint, edge);
             } else if edge.verb == Verb::Linked {
                 self.follow_link(&taint, edge, us);
+            } else if edge.verb == Verb::Copied && taint.made == Made::New {
+                self.follow_copy(thing, &taint, edge);
             }
         }
     }
@@ -243,6 +257,23 @@ impl<'w, 'g> Spread<'w, 'g> {
         if let Entry::Vacant(free) = self.malice.taints.entry(edge.to) {
             free.insert(link);
             self.things.insert((link.us, edge.to));
+        }
+    }
+
+    /// The bytes that the intruder made came to another host: they are the same there, unless they
+    /// stand where programs of the system are installed.
+    fn follow_copy(&mut self, thing: NodeId, taint: &Taint, edge: &Edge) {
+        if self.is_installed(edge.to) || self.is_installed(thing) {
+            return;
+        }
+        let copy = Taint {
+            us: edge.first_us,
+            event: edge.first,
+            ..*taint
+        };
+        if let Entry::Vacant(free) = self.malice.taints.entry(edge.to) {
+            free.insert(copy);
+            self.things.insert((copy.us, edge.to));
         }
     }
 

@@ -8,7 +8,7 @@ use saigen_schemas::report::text_from_bytes;
 
 use crate::graph::{Edge, FileForm, Graph, Ground, Node, NodeId, ProcessNode, Verb};
 use crate::reconstruct::knowledge::{Knowledge, Place, Role, Roles, base_name};
-use crate::replay::Recorded;
+use crate::replay::{HostId, Recorded};
 
 /// The part that a process plays for those that it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,10 +63,10 @@ pub(super) struct World<'g> {
     pairs: HashMap<(u32, u32), u32>,
     /// Endpoints by address.
     places: BTreeMap<IpAddr, Vec<NodeId>>,
-    /// The addresses of the recorded hosts themselves.
+    /// The addresses at which recorded hosts listen, their own ones.
     own: BTreeSet<IpAddr>,
-    /// The first start that was recorded as it happened: what stood before is older.
-    recorded_us: i64,
+    /// By host the first start that was recorded as it happened: what stood before is older.
+    recorded_us: BTreeMap<HostId, i64>,
 }
 
 impl<'g> World<'g> {
@@ -79,14 +79,15 @@ impl<'g> World<'g> {
             pairs: HashMap::new(),
             places: BTreeMap::new(),
             own: BTreeSet::new(),
-            recorded_us: i64::MAX,
+            recorded_us: BTreeMap::new(),
         };
         let mut names = HashMap::new();
         for id in graph.nodes() {
             world.note_place(id);
             let facts = world.process(id).map(|process| {
                 if !matches!(process.recorded, Recorded::Snapshot | Recorded::Implied) {
-                    world.recorded_us = world.recorded_us.min(process.start_us);
+                    let first = world.recorded_us.entry(process.host).or_insert(i64::MAX);
+                    *first = process.start_us.min(*first);
                 }
                 world.look_at(id, &process, &mut names)
             });
@@ -360,9 +361,15 @@ impl<'g> World<'g> {
         self.places.get(&ip).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether an address is one of a recorded host's own.
+    /// Whether an address is one of a recorded host's own. It is followed by flows to the very
+    /// process at their other end, and never as an address.
     pub(super) fn is_own_address(&self, ip: IpAddr) -> bool {
-        self.own.contains(&ip)
+        self.own.contains(&ip) || self.graph.is_recorded_address(ip)
+    }
+
+    /// A moment of a node's host, to be compared with those of other hosts.
+    pub(super) fn even_us(&self, node: NodeId, us: i64) -> i64 {
+        self.graph.even_us(node, us)
     }
 
     /// All paths that a file had, the last one first.
@@ -519,7 +526,8 @@ impl<'g> World<'g> {
                     && self.told(other) == told
             })
         };
-        let watched = since_us.saturating_sub(self.recorded_us);
+        let recorded_us = self.recorded_us.get(&facts.host);
+        let watched = since_us.saturating_sub(recorded_us.copied().unwrap_or(i64::MAX));
         let took = facts.start_us.saturating_sub(since_us);
         took >= 0 && took <= watched && !self.graph.nodes().any(same)
     }

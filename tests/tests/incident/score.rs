@@ -4,6 +4,7 @@
 //! pid and a start within a second of any of its programs' starts or of its fork, since a
 //! pid alone may be reused.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
@@ -202,8 +203,10 @@ fn names_entry(truth: &Value, sentence: &str) -> bool {
 fn story(truth: &Value, incident: &Value) -> ((usize, usize), Vec<String>, Vec<String>) {
     let steps = list(&incident["steps"]);
     let mut disorder = Vec::new();
-    for pair in steps.windows(2) {
-        if let [one, next] = pair
+    // Hosts have clocks of their own: only steps of one host are in order by what is shown.
+    let mut last_of: BTreeMap<String, &Value> = BTreeMap::new();
+    for next in steps {
+        if let Some(one) = last_of.insert(text(&next["host"]), next)
             && text(&one["time"]) > text(&next["time"])
         {
             disorder.push(format!(
@@ -213,11 +216,11 @@ fn story(truth: &Value, incident: &Value) -> ((usize, usize), Vec<String>, Vec<S
             ));
         }
     }
-    let pid_of = |node: &Value| {
+    let process_of = |node: &Value| {
         let found = list(&incident["processes"])
             .iter()
             .find(|one| one["node"] == *node && !node.is_null());
-        found.and_then(|one| one["pid"].as_u64())
+        found.and_then(|one| Some((text(&one["host"]), one["pid"].as_u64()?)))
     };
     let (mut told, mut all, mut untold, mut last) = (0, 0, Vec::new(), (0, String::new()));
     for stage in list(&truth["chain"]) {
@@ -230,8 +233,11 @@ fn story(truth: &Value, incident: &Value) -> ((usize, usize), Vec<String>, Vec<S
         }
         all += 1;
         let of_stage = |step: &Value| {
-            let acts = [pid_of(&step["actor"]), pid_of(&step["object"])];
-            acts.into_iter().flatten().any(|pid| pids.contains(&pid))
+            let acts = [process_of(&step["actor"]), process_of(&step["object"])];
+            let own = |host: &str| stage["host"].as_str().is_none_or(|own| own == host);
+            acts.into_iter()
+                .flatten()
+                .any(|(host, pid)| own(&host) && pids.contains(&pid))
         };
         let label = text(&stage["text"]);
         match steps.iter().position(of_stage) {

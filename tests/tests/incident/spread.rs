@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::score::moment_us;
+use crate::score::{Score, moment_us};
 use crate::{
     events, house, nothing_of_this_machine_is_in, program, read, recorded, run, seeds, skipped,
     text, verdict,
@@ -210,6 +210,73 @@ fn the_bundled_recordings_of_three_hosts_hold() {
     each_journal_holds(&bundled());
 }
 
+/// The report on several journals, each checked with its own key.
+fn judged(folder: &Path, hosts: &[String], case: &Path) -> Value {
+    let mut command = Command::new(program("saigen"));
+    command.arg("investigate").arg("-o").arg(case);
+    for host in hosts {
+        command.arg(folder.join(host).join("journal"));
+        command
+            .arg("--key")
+            .arg(folder.join(host).join("auditor.key"));
+    }
+    run(&mut command);
+    read(&case.join("report.json"))
+}
+
+/// What a report on a recording does not say as it was.
+fn untrue(folder: &Path, case: &Path) -> Vec<String> {
+    let truth = read(&folder.join("truth.json"));
+    let report = judged(folder, &hosts(&truth), case);
+    let score = Score::of(&truth, &report);
+    let mut faults = crate::faults(&score);
+    if report["incidents"].as_array().map(Vec::len) != Some(1) {
+        faults.push(format!("not one incident: {score}"));
+    }
+    faults
+}
+
+#[test]
+fn the_bundled_spread_is_one_incident_over_its_hosts() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let faults = untrue(&bundled(), &folder.path().join("case"));
+    assert_eq!(faults, Vec::<String>::new());
+}
+
+#[test]
+fn a_report_says_how_far_the_clocks_of_its_hosts_are_apart() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let spread = Spread::read(&bundled());
+    let report = judged(
+        &bundled(),
+        &hosts(&spread.truth),
+        &folder.path().join("case"),
+    );
+    let told: Vec<String> = report["scope"]
+        .as_array()
+        .expect("what was looked at")
+        .iter()
+        .map(|sentence| text(&sentence["text"]))
+        .filter(|sentence| sentence.starts_with("The clock of "))
+        .collect();
+    assert_eq!(told.len(), hosts(&spread.truth).len() - 1, "{told:?}");
+    for sentence in told {
+        // "The clock of HOST is N s ahead of that of HOST: …"
+        let (clock, _) = sentence.split_once(':').expect("a ground follows");
+        let words: Vec<&str> = clock.split(' ').collect();
+        let (host, reference) = (words[3], words[words.len() - 1]);
+        let at = words
+            .iter()
+            .position(|one| *one == "s")
+            .expect("a span in seconds");
+        let seconds: f64 = words[at - 1].parse().expect("a span in seconds");
+        let way = if words.contains(&"behind") { -1.0 } else { 1.0 };
+        let apart = spread.ahead_us(host) - spread.ahead_us(reference);
+        let wrong = way * seconds * 1e6 - f64::from(i32::try_from(apart).expect("minutes"));
+        assert!(wrong.abs() < 10_000.0, "{sentence}: {apart} µs");
+    }
+}
+
 #[test]
 fn each_of_several_keys_checks_its_own_journal() {
     let truth = read(&bundled().join("truth.json"));
@@ -284,6 +351,8 @@ fn fresh_recordings_of_three_hosts_hold() {
         let scenario = recorded(seed, &more, folder.path());
         each_journal_holds(&scenario);
         let faults = Spread::read(&scenario).faults();
+        assert!(faults.is_empty(), "seed {seed}: {}", faults.join("\n"));
+        let faults = untrue(&scenario, &folder.path().join(format!("case-{seed}")));
         assert!(faults.is_empty(), "seed {seed}: {}", faults.join("\n"));
     }
 }

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::graph::build::{GraphBuilder, Says, Scene};
+use crate::graph::query::Crossing;
 use crate::graph::{Ground, NodeId, PersistenceKind, Verb};
 use crate::reference::EventRef;
 use crate::replay::{HostId, ProcessFacts, Replay, Step, UnitId};
@@ -76,18 +77,6 @@ const TELLING: usize = 8;
 /// Most pairs of command lines that are compared.
 const PAIRS_MAX: usize = 4_000_000;
 
-/// A flow whose two ends were seen on two hosts.
-#[derive(Clone, Copy)]
-pub(super) struct Crossing {
-    pub(super) client: NodeId,
-    pub(super) client_host: HostId,
-    pub(super) client_us: i64,
-    pub(super) client_event: EventRef,
-    pub(super) server_host: HostId,
-    pub(super) server_us: i64,
-    pub(super) server_port: u16,
-}
-
 /// What is known of the ways between hosts.
 #[derive(Default)]
 pub(super) struct Ways {
@@ -107,35 +96,6 @@ impl Ways {
         if *known != Some(host) {
             *known = None;
         }
-    }
-
-    /// How far the clock of the second host is ahead of that of the first: the median over the
-    /// flows that both saw. `None` without one.
-    fn skew_us(&self, one: HostId, other: HostId) -> Option<i64> {
-        let mut apart: Vec<i64> = self
-            .crossings
-            .iter()
-            .filter_map(|flow| match (flow.client_host, flow.server_host) {
-                (from, to) if from == one && to == other => Some(flow.server_us - flow.client_us),
-                (from, to) if from == other && to == one => Some(flow.client_us - flow.server_us),
-                _ => None,
-            })
-            .collect();
-        apart.sort_unstable();
-        apart.get(apart.len() / 2).copied()
-    }
-
-    /// Pairs of hosts with the difference of their clocks and the number of flows that show it.
-    pub(super) fn skews(&self) -> Vec<(HostId, HostId, i64, usize)> {
-        let mut pairs: BTreeMap<(HostId, HostId), usize> = BTreeMap::new();
-        for flow in &self.crossings {
-            let (one, other) = (flow.client_host, flow.server_host);
-            *pairs.entry((one.min(other), one.max(other))).or_default() += 1;
-        }
-        let rows = pairs.into_iter().filter_map(|((one, other), count)| {
-            Some((one, other, self.skew_us(one, other)?, count))
-        });
-        rows.collect()
     }
 }
 

@@ -8,15 +8,15 @@ use saigen_schemas::event::{
     Protocol, StateSocket, Text,
 };
 
-use crate::graph::build::brokers::Crossing;
+use crate::graph::build::crossings::FarEnd;
 use crate::graph::build::{GraphBuilder, Says, Scene};
 use crate::graph::store::{Endpoint, EndpointKey};
 use crate::graph::{Ground, NodeId, NodeKind, Verb};
 use crate::reference::EventRef;
 use crate::replay::{HostId, Table, TextId};
 
-/// The two ends of one flow are seen within this time of each other, clocks of two hosts apart
-/// included (seen: 40 s). Ports are reused later than that.
+/// The two ends of one flow within a host are seen within this time of each other. Ports are
+/// reused later than that. Flows between hosts are joined when all is read.
 const SAME_FLOW_US: i64 = 120_000_000;
 
 /// Most flows that wait for their other end. Beyond, the oldest is forgotten: it then stays
@@ -27,22 +27,24 @@ const FLOWS_MAX: usize = 1 << 20;
 type Place = (IpAddr, u16);
 
 /// A flow: who connected, and to where.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct FlowKey {
-    protocol: Option<Protocol>,
-    client: Place,
-    server: Place,
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct FlowKey {
+    pub(super) protocol: Option<Protocol>,
+    pub(super) client: Place,
+    pub(super) server: Place,
 }
 
 /// The process at one end of a flow.
 #[derive(Clone, Copy)]
-struct End {
-    node: NodeId,
+pub(super) struct End {
+    pub(super) node: NodeId,
     /// The endpoint at the other side, as this end sees it.
     endpoint: NodeId,
-    host: HostId,
-    event: EventRef,
-    at_us: i64,
+    pub(super) host: HostId,
+    pub(super) event: EventRef,
+    pub(super) at_us: i64,
+    /// Its place among the ends of flows between hosts.
+    far: Option<usize>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -52,8 +54,8 @@ struct Ends {
 }
 
 /// Which end of a flow.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Side {
     Client,
     Server,
 }
@@ -65,9 +67,18 @@ pub(super) struct Network {
     flows: Table<FlowKey, Ends>,
     /// Flows in the order of first sight, to forget the oldest.
     order: VecDeque<FlowKey>,
+    /// Ends of flows that may go to another host.
+    far: Vec<FarEnd>,
     listeners: Table<EndpointKey, NodeId>,
     names: Table<TextId, NodeId>,
     resolved: Table<(HostId, IpAddr), (NodeId, TextId)>,
+}
+
+impl Network {
+    /// The ends of flows between hosts; they are asked for once.
+    pub(super) fn take_far(&mut self) -> Vec<FarEnd> {
+        std::mem::take(&mut self.far)
+    }
 }
 
 /// Whether an address is a host's own, so that it means another place on each host.
@@ -158,6 +169,9 @@ impl GraphBuilder {
             port: net.local_port,
             path,
         };
+        if let Some(ip) = key.ip {
+            self.ways.note_own(ip, scene.applied.host);
+        }
         self.listens(scene, key);
     }
 
@@ -227,6 +241,7 @@ impl GraphBuilder {
                     host: scene.applied.host,
                     event: scene.event,
                     at_us: scene.at_us,
+                    far: None,
                 };
                 self.note_bytes(scene, own, None, bytes);
             }
@@ -371,14 +386,25 @@ impl GraphBuilder {
         side: Side,
         (node, endpoint): (NodeId, NodeId),
     ) -> bool {
+        let network = &mut self.network;
+        let leaves = !is_own(flow.client.0) && !is_own(flow.server.0);
+        let far = (leaves && network.far.len() < FLOWS_MAX).then_some(network.far.len());
         let end = End {
             node,
             endpoint,
             host: scene.applied.host,
             event: scene.event,
             at_us: scene.at_us,
+            far,
         };
-        let network = &mut self.network;
+        if far.is_some() {
+            network.far.push(FarEnd {
+                flow,
+                side,
+                end,
+                bytes: (None, None),
+            });
+        }
         if !network.flows.contains_key(&flow) {
             if network.flows.len() >= FLOWS_MAX
                 && let Some(oldest) = network.order.pop_front()
@@ -396,36 +422,27 @@ impl GraphBuilder {
         // An end that was seen long ago is of an earlier flow between the same ports. Loopback
         // addresses of two hosts are never the same place.
         let apart = |other: &End| {
-            other.at_us.abs_diff(end.at_us) > SAME_FLOW_US.unsigned_abs()
-                || other.host != end.host && (is_own(flow.client.0) || is_own(flow.server.0))
+            let late = other.at_us.abs_diff(end.at_us) > SAME_FLOW_US.unsigned_abs();
+            other.host == end.host && late || other.host != end.host && !leaves
         };
         if other.as_ref().is_some_and(apart) {
             *other = None;
         }
         let Ends { client, server } = *ends;
-        let Some((client, server)) = client.zip(server) else {
-            return false;
-        };
-        self.join_flow(scene, client, server, flow.server.1);
-        true
+        let within = client
+            .zip(server)
+            .filter(|(client, server)| client.host == server.host);
+        if let Some((client, server)) = within {
+            self.join_flow(scene, client, server);
+        }
+        within.is_some()
     }
 
-    fn join_flow(&mut self, scene: &Scene<'_>, client: End, server: End, server_port: u16) {
+    fn join_flow(&mut self, scene: &Scene<'_>, client: End, server: End) {
         let says = Says {
             verb: Verb::Connected,
             ground: Ground::SameFlow,
         };
-        if client.host != server.host && self.ways.crossings.len() < FLOWS_MAX {
-            self.ways.crossings.push(Crossing {
-                client: client.node,
-                client_host: client.host,
-                client_us: client.at_us,
-                client_event: client.event,
-                server_host: server.host,
-                server_us: server.at_us,
-                server_port,
-            });
-        }
         let edge = self.link(scene, client.node, server.node, says);
         if let Some(edge) = edge {
             self.store.cover(edge, client.at_us, client.event);
@@ -441,6 +458,10 @@ impl GraphBuilder {
         other: Option<End>,
         (sent, received): (Option<u64>, Option<u64>),
     ) {
+        let other = other.filter(|other| other.host == own.host);
+        if let Some(far) = own.far.and_then(|at| self.network.far.get_mut(at)) {
+            far.bytes = (sent, received);
+        }
         // Whoever sent when is not recorded: bytes may have gone since the flow began.
         let since_us = own.at_us.min(scene.at_us);
         let flows = [(sent, Verb::Sent), (received, Verb::Received)];

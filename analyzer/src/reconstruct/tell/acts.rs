@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::detect::{Detection, Level, Tactic};
-use crate::graph::{Edge, EdgeId, NodeId, NodeKind, Verb};
+use crate::graph::{Edge, EdgeId, Ground, NodeId, NodeKind, Verb};
 use crate::reconstruct::groups::Group;
 use crate::reconstruct::knowledge::{Place, Role, folder};
 use crate::reconstruct::malice::Taken;
@@ -98,9 +98,12 @@ impl Deed {
             Verb::Configured => Self::Configures,
             Verb::Loaded | Verb::Changed => Self::ChangesSystem,
             Verb::Refused => Self::Tries,
-            Verb::Mapped | Verb::Executed | Verb::Triggered | Verb::Asked | Verb::LoggedOn => {
-                return None;
-            }
+            Verb::Mapped
+            | Verb::Executed
+            | Verb::Triggered
+            | Verb::Asked
+            | Verb::LoggedOn
+            | Verb::Copied => return None,
         })
     }
 }
@@ -203,14 +206,16 @@ pub(super) fn collect<'w, 'g>(
         let outgoing: Vec<Edge> = world
             .outgoing(process)
             .filter(|edge| !is_creation(edge.verb))
+            .filter(|edge| edge.ground != Ground::SameFlow || edge.verb == Verb::Connected)
             .collect();
         for edge in outgoing {
             collector.add(process, edge.to, &edge);
         }
         let incoming: Vec<Edge> = world
             .incoming(process)
-            .filter(|edge| !is_creation(edge.verb))
+            .filter(|edge| !is_creation(edge.verb) && edge.ground != Ground::SameFlow)
             .collect();
+        // What came in by a flow is told by the place that it came from.
         for edge in incoming {
             collector.add(process, edge.from, &edge);
         }
@@ -224,7 +229,11 @@ pub(super) fn collect<'w, 'g>(
         }
     }
     let mut acts: Vec<Act> = collector.acts.into_values().collect();
-    acts.sort_by_key(|act| (act.us, act.deed, act.actor, act.object));
+    // Hosts' clocks differ: their acts are put in order by one of them.
+    acts.sort_by_cached_key(|act| {
+        let us = world.even_us(act.actor, act.us);
+        (us, act.deed, act.actor, act.object)
+    });
     departures(world, &mut acts);
     acts
 }

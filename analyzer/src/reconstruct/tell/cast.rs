@@ -60,7 +60,7 @@ impl<'w, 'g> Cast<'w, 'g> {
                 .process(id)
                 .map_or(i64::MAX, |process| process.start_us)
         };
-        rows.sort_by_key(|(id, _)| (start(*id), *id));
+        rows.sort_by_cached_key(|(id, _)| (world.even_us(*id, start(*id)), *id));
         let ids = rows
             .iter()
             .enumerate()
@@ -284,6 +284,10 @@ impl<'w, 'g> Cast<'w, 'g> {
             Ground::SameAddress => {
                 format!("It is a session opened from {ip}, an address that this intrusion uses.")
             }
+            Ground::Crossed => format!(
+                "A server started it for the connection from {ip} that {from} had opened on {}.",
+                why.from.map(|from| self.host(from)).unwrap_or_default()
+            ),
             Ground::Asked => format!("A broker of the system started it for {from}."),
             Ground::Injected => format!("A process that {from} had written into started it."),
         }

@@ -57,8 +57,9 @@ pub(in crate::reconstruct) fn beginnings(
             carriers.entry(carrier).or_insert(below);
         }
     }
-    ends.sort_by(|(a, x), (b, y)| {
-        (x.us, x.kind, a, x.below, x.file).cmp(&(y.us, y.kind, b, y.below, y.file))
+    ends.sort_by_cached_key(|(root, end)| {
+        let us = world.even_us(end.process, end.us);
+        (us, end.kind, *root, end.below, end.file)
     });
     Beginnings { ends, carriers }
 }
@@ -85,7 +86,7 @@ pub(super) fn entry(
 ) -> Vec<Sentence> {
     let mut told: BTreeSet<(EndKind, NodeId, String, Option<NodeId>)> = BTreeSet::new();
     let mut sentences: Vec<Sentence> = Vec::new();
-    for (_, end) in first_ends(group, beginnings) {
+    for (_, end) in first_ends(cast.world, group, beginnings) {
         let who = end
             .request
             .map_or_else(String::new, |request| request.ip.to_string());
@@ -105,7 +106,11 @@ pub(super) fn entry(
 }
 
 /// For each root that nothing within the intrusion explains, where it came from.
-pub(super) fn first_ends<'b>(group: &Group, beginnings: &'b Beginnings) -> Vec<(NodeId, &'b End)> {
+pub(super) fn first_ends<'b>(
+    world: &World<'_>,
+    group: &Group,
+    beginnings: &'b Beginnings,
+) -> Vec<(NodeId, &'b End)> {
     let mut by_root: BTreeMap<NodeId, Vec<&'b End>> = BTreeMap::new();
     for (root, end) in &beginnings.ends {
         by_root.entry(*root).or_default().push(end);
@@ -120,6 +125,7 @@ pub(super) fn first_ends<'b>(group: &Group, beginnings: &'b Beginnings) -> Vec<(
                     | Ground::Named
                     | Ground::Opened
                     | Ground::SameAddress
+                    | Ground::Crossed
                     | Ground::Injected
                     | Ground::Reached
             )
@@ -141,7 +147,7 @@ pub(super) fn first_ends<'b>(group: &Group, beginnings: &'b Beginnings) -> Vec<(
         chosen.dedup();
         first.extend(chosen.into_iter().map(|end| (root, end)));
     }
-    first.sort_by_key(|(root, end)| (end.us, end.kind, *root));
+    first.sort_by_cached_key(|(root, end)| (world.even_us(end.process, end.us), end.kind, *root));
     first
 }
 

@@ -23,14 +23,14 @@ const NODES_MAX: usize = 12;
 pub(super) fn joins(cast: &Cast<'_, '_>, group: &Group, beginnings: &Beginnings) -> Vec<Join> {
     let mut rows: BTreeMap<(u8, String), Row> = BTreeMap::new();
     for (&process, why) in &group.malice.processes {
-        if let Some((rank, ground, shared)) = shared(cast, why) {
+        if let Some((rank, ground, shared)) = shared(cast, process, why) {
             let row = rows
                 .entry((rank, shared))
                 .or_insert_with(|| Row::new(ground, why.grade));
             row.add(why.from.into_iter().chain([process]), &why.events);
         }
     }
-    for (client, roots) in clients(group) {
+    for (client, roots) in clients(cast, group) {
         if roots.len() > 1 {
             let row = rows
                 .entry((4, client.to_string()))
@@ -96,6 +96,9 @@ impl Row {
             "remote" => format!(
                 "{names} belong together by the address {shared}, which nothing benign had to do with in this way."
             ),
+            "flow" => format!(
+                "{names} belong together by flows between {shared}: some opened connections, and a server at the other end started the others for them."
+            ),
             "broker" => format!(
                 "{names} belong together: {shared} asked a broker of the system to start the others."
             ),
@@ -121,7 +124,7 @@ impl Row {
 }
 
 /// Rank, ground and shared thing of a link that is not a plain creation.
-fn shared(cast: &Cast<'_, '_>, why: &Why) -> Option<(u8, &'static str, String)> {
+fn shared(cast: &Cast<'_, '_>, process: NodeId, why: &Why) -> Option<(u8, &'static str, String)> {
     let thing = || why.by.map(|by| cast.path(by));
     let address = || why.ip.map(|ip| ip.to_string());
     match why.ground {
@@ -130,15 +133,23 @@ fn shared(cast: &Cast<'_, '_>, why: &Why) -> Option<(u8, &'static str, String)> 
         Ground::Opened => Some((3, "session", thing()?)),
         Ground::SameAddress | Ground::Served | Ground::Reached => Some((4, "remote", address()?)),
         Ground::Injected => Some((5, "lineage", thing()?)),
+        Ground::Crossed => Some((
+            4,
+            "flow",
+            format!("{} and {}", cast.host(why.from?), cast.host(process)),
+        )),
         Ground::Asked => Some((6, "broker", why.from.map(|from| cast.short(from))?)),
         Ground::Found | Ground::Stages | Ground::Brought | Ground::Child | Ground::Told => None,
     }
 }
 
 /// The roots that servers started, by the client that asked.
-fn clients(group: &Group) -> BTreeMap<IpAddr, Vec<(NodeId, EventRef)>> {
+fn clients(cast: &Cast<'_, '_>, group: &Group) -> BTreeMap<IpAddr, Vec<(NodeId, EventRef)>> {
     let mut clients: BTreeMap<IpAddr, Vec<(NodeId, EventRef)>> = BTreeMap::new();
     for (&root, request) in &group.malice.requests {
+        if request.peer.is_some() || cast.world.is_own_address(request.ip) {
+            continue;
+        }
         clients
             .entry(request.ip)
             .or_default()

@@ -2,6 +2,7 @@
 
 mod acts;
 mod cast;
+pub(super) mod clocks;
 pub(super) mod entry;
 mod joins;
 mod objects;
@@ -113,7 +114,7 @@ impl Telling<'_, '_> {
             .collect();
         let incident = Incident {
             id,
-            title: title::title(group, &beginnings, &acts, &hosts),
+            title: title::title(world, group, &beginnings, &acts, &hosts),
             severity: score::severity(&group.weighed),
             score: score::rounded(score::total(&group.weighed)),
             score_parts: score::parts(&group.weighed, self.seeds),

@@ -109,13 +109,17 @@ impl Steps<'_, '_, '_> {
     fn link_text(&self, act: &Act, why: &Why) -> String {
         if let Some(request) = self.group.malice.requests.get(&act.object) {
             let who = endpoint(&request.ip.to_string(), request.port);
+            let peer = request.peer.map_or_else(String::new, |peer| {
+                let (short, host) = (self.cast.short(peer.process), self.cast.host(peer.process));
+                format!(", which {short} on {host} had opened")
+            });
             return if request.before_us <= SPAN_MAX_US {
                 format!(
-                    " {} after it accepted a connection from {who}",
+                    " {} after it accepted a connection from {who}{peer}",
                     words::span(request.before_us)
                 )
             } else {
-                format!("; the last connection that it had accepted was from {who}")
+                format!("; the last connection that it had accepted was from {who}{peer}")
             };
         }
         let thing = why.by.map(|by| self.cast.path(by)).unwrap_or_default();
@@ -135,6 +139,7 @@ impl Steps<'_, '_, '_> {
                 .ip
                 .map_or_else(String::new, |ip| format!(", a session from {ip}")),
             Ground::Injected => format!(" after {from} had written into it"),
+            Ground::Crossed => format!(", for a connection that {from} had opened"),
             Ground::Asked => format!(", as {from} had asked"),
             Ground::Found
             | Ground::Stages
@@ -170,7 +175,7 @@ impl Steps<'_, '_, '_> {
             }
             Deed::Deletes => format!("deleted {path}{times}"),
             Deed::Reads => format!("read {path}{times}"),
-            Deed::Connects => format!("connected to {path}{}{times}", self.carried(act)),
+            Deed::Connects => format!("connected to {}{}{times}", self.far(act), self.carried(act)),
             Deed::Accepts => format!("accepted a connection from {path}{times}"),
             Deed::Listens => format!("waited for connections at {path}"),
             Deed::Resolves => format!("asked for the name {path}{times}"),
@@ -279,6 +284,16 @@ impl Steps<'_, '_, '_> {
             Some(Verb::MemoryRead) => "read the memory of",
             Some(Verb::Opened) => "opened",
             _ => "traced",
+        }
+    }
+
+    /// What was connected to: a place, or the very process at the other end, and its host.
+    fn far(&self, act: &Act) -> String {
+        let (own, far) = (self.cast.host(act.actor), self.cast.host(act.object));
+        let other = self.other(act.object);
+        match self.cast.world.process(act.object) {
+            Some(_) if own != far => format!("{other} on {far}"),
+            Some(_) | None => other,
         }
     }
 

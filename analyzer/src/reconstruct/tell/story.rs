@@ -85,7 +85,9 @@ impl Teller<'_, '_, '_> {
             }
         }
         let mut rows: Vec<_> = rows.into_iter().collect();
-        rows.sort_by(|a, b| (a.1.1, &a.0).cmp(&(b.1.1, &b.0)));
+        rows.sort_by_cached_key(|(who, (_, us, process))| {
+            (self.cast.world.even_us(*process, *us), who.clone())
+        });
         let sentence =
             |((host, user), (count, us, process)): ((String, String), (u64, i64, NodeId))| {
                 let events: Vec<_> = self

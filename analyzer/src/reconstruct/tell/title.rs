@@ -8,15 +8,17 @@ use crate::reconstruct::groups::Group;
 use crate::reconstruct::tell::acts::Act;
 use crate::reconstruct::tell::entry::{Beginnings, first_ends};
 use crate::reconstruct::tell::words;
+use crate::reconstruct::world::World;
 
 /// The title of an incident: how it began, what it led to, where.
 pub(super) fn title(
+    world: &World<'_>,
     group: &Group,
     beginnings: &Beginnings,
     acts: &[Act],
     hosts: &[String],
 ) -> String {
-    let first = first_ends(group, beginnings)
+    let first = first_ends(world, group, beginnings)
         .into_iter()
         .map(|(_, end)| end.kind)
         .next();

@@ -39,6 +39,12 @@ pub(super) fn span(us: i64) -> String {
     }
 }
 
+/// A span of time to the millisecond, without its direction: `75.377 s`.
+pub(super) fn seconds(us: i64) -> String {
+    let ms = us.unsigned_abs() / 1_000;
+    format!("{}.{:03} s", ms / 1_000, ms % 1_000)
+}
+
 fn tenths(value: u64, unit: u64, name: &str) -> String {
     let tenths = value / (unit / 10);
     if tenths.is_multiple_of(10) {

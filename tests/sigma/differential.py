@@ -37,8 +37,8 @@ SYSMON = "Microsoft-Windows-Sysmon/Operational"
 SECURITY = "Security"
 POWERSHELL = ("Microsoft-Windows-PowerShell/Operational", "PowerShellCore/Operational")
 
-# Where a category has more records than Sysmon's, or others: channel and event ids, as the taxonomy
-# in the appendix of the specification has them.
+# The taxonomy of the specification knows Sysmon's records alone for most categories. We hold the same
+# rules against other logs that tell the same (docs/DETECTION.md, section 2), and so does this script.
 CATEGORIES = {
     "process_creation": [(SECURITY, (4688,))],
     "process_termination": [(SECURITY, (4689,))],

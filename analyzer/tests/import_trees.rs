@@ -1,0 +1,159 @@
+//! Recorded intrusions, where they are at hand: every process of their ground truth stands under the parent
+//! that its record names. A parent without a record of its own start is marked so.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The folders whose recordings were made on more than one host, or over a whole campaign.
+const FOLDERS: [&str; 2] = ["windows-json/multihost", "windows-json/campaigns"];
+
+/// The most that a start may lie beside the stated one. Some exports keep whole seconds alone.
+const APART_SECONDS: f64 = 1.0;
+
+fn shared() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data")
+}
+
+/// The ground truths by the name of the recording that each is of, without its date and ending.
+fn truths() -> Vec<(String, Value)> {
+    let Ok(folder) = fs::read_dir(shared().join("ground_truth")) else {
+        return Vec::new();
+    };
+    let mut truths = Vec::new();
+    for entry in folder {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ending| ending != "json") {
+            continue;
+        }
+        let truth: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        if let Some(file) = truth["input"]["file"].as_str() {
+            let name = file.trim_end_matches(".json").to_owned();
+            truths.push((name, truth));
+        }
+    }
+    truths
+}
+
+/// The processes that `saigen tree` shows, by the number that it gives them.
+fn tree(recording: &Path) -> BTreeMap<u64, Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_saigen"))
+        .args(["tree", "--json", "--children", "1000000"])
+        .arg(recording)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut nodes = BTreeMap::new();
+    for line in text.lines() {
+        let node: Value = serde_json::from_str(line).unwrap();
+        if node["what"] == "process" {
+            nodes.insert(node["id"].as_u64().unwrap(), node);
+        }
+    }
+    nodes
+}
+
+/// Seconds of the day.
+fn seconds(time: &str) -> f64 {
+    let clock = time.split_once('T').unwrap().1.trim_end_matches('Z');
+    clock
+        .split(':')
+        .fold(0.0, |sum, part| sum * 60.0 + part.parse::<f64>().unwrap())
+}
+
+fn same_text(one: &Value, other: &Value) -> bool {
+    let texts = one.as_str().zip(other.as_str());
+    texts.is_some_and(|(one, other)| one.eq_ignore_ascii_case(other))
+}
+
+fn same_host(one: &Value, other: &Value) -> bool {
+    let short = |host: &Value| {
+        let name = host.as_str().unwrap_or_default();
+        let short = name.split('.').next().unwrap_or_default();
+        short.to_ascii_lowercase()
+    };
+    short(one) == short(other)
+}
+
+/// The process of a tree that a ground truth speaks of: host, image, command line and start; the
+/// process id too, where the recording has it.
+fn found<'t>(tree: &'t BTreeMap<u64, Value>, wanted: &Value) -> Option<&'t Value> {
+    let start = seconds(wanted["start_utc"].as_str().unwrap());
+    let apart = |node: &Value| {
+        let own = node["start"].as_str().map(seconds);
+        own.map_or(f64::INFINITY, |own| (own - start).abs())
+    };
+    let fits = tree.values().filter(|node| {
+        same_host(&node["host"], &wanted["host"])
+            && same_text(&node["image"], &wanted["image"])
+            && node["command_line"] == wanted["command_line"]
+            && node["recorded"] == "started"
+            && apart(node) <= APART_SECONDS
+    });
+    fits.min_by(|one, other| {
+        let rank = |node: &Value| (node["pid"] != wanted["pid"], apart(node));
+        rank(one).partial_cmp(&rank(other)).unwrap()
+    })
+}
+
+/// What is wrong with a process of the ground truth in a tree.
+fn misplaced(tree: &BTreeMap<u64, Value>, wanted: &Value) -> Option<String> {
+    let what = format!("{} {}", wanted["pid"], wanted["image"]);
+    let Some(node) = found(tree, wanted) else {
+        return Some(format!("{what}: not in the tree"));
+    };
+    let parent = node["parent"].as_u64().and_then(|id| tree.get(&id));
+    let Some(parent) = parent else {
+        return Some(format!("{what}: has no parent"));
+    };
+    if parent["pid"] != wanted["parent_pid"]
+        || !same_text(&parent["image"], &wanted["parent_image"])
+    {
+        return Some(format!(
+            "{what}: stands under {} {}, not under {} {}",
+            parent["pid"], parent["image"], wanted["parent_pid"], wanted["parent_image"]
+        ));
+    }
+    // Who stands at the top without a parent was there before: its own start is not recorded.
+    let is_top = parent["parent"].is_null();
+    (is_top && parent["recorded"] == "started")
+        .then(|| format!("{what}: its parent hangs in the air"))
+}
+
+#[test]
+fn every_process_of_the_ground_truth_stands_under_its_recorded_parent() {
+    let truths = truths();
+    let (mut recordings, mut processes, mut wrong) = (0, 0, Vec::new());
+    for folder in FOLDERS {
+        let Ok(entries) = fs::read_dir(shared().join(folder)) else {
+            println!("skipped: no {folder}");
+            continue;
+        };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            if path.extension().is_none_or(|ending| ending != "zip") {
+                continue;
+            }
+            let Some((_, truth)) = truths.iter().find(|(own, _)| own.starts_with(&name)) else {
+                continue;
+            };
+            let tree = tree(&path);
+            recordings += 1;
+            for wanted in truth["malicious_processes"].as_array().unwrap() {
+                processes += 1;
+                wrong.extend(misplaced(&tree, wanted).map(|what| format!("{name}: {what}")));
+            }
+        }
+    }
+    println!("{recordings} recordings, {processes} processes");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(
+        recordings == 0 || processes > 0,
+        "the ground truth names no process"
+    );
+}

@@ -57,6 +57,8 @@ pub struct Crossing {
     pub server_event: EventRef,
     /// The port of the server.
     pub server_port: u16,
+    /// The port from which the client came.
+    pub client_port: u16,
 }
 
 /// How far a host's clock is ahead of that of another, as the flows show that both recorded.

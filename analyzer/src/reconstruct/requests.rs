@@ -36,6 +36,8 @@ const CONNECTIONS_MAX: usize = 4_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Taken {
     us: i64,
+    /// When its record says that it was taken: the end of it may tell better.
+    accepted_us: i64,
     seen: EventRef,
     ip: IpAddr,
     port: Option<u16>,
@@ -73,12 +75,19 @@ impl Connections {
             else {
                 return;
             };
+            let at_us = event.time.wall_us;
             if let (Some(local), Some(remote)) = (accepted.local_port, accepted.remote_port) {
-                self.open
-                    .insert((local, ip.to_canonical(), remote), self.taken.len());
+                let flow = (local, ip.to_canonical(), remote);
+                let known = self.open.get(&flow).and_then(|&at| self.taken.get(at));
+                // The same log may be given twice.
+                if known.is_some_and(|known| known.accepted_us == at_us) {
+                    return;
+                }
+                self.open.insert(flow, self.taken.len());
             }
             self.taken.push(Taken {
-                us: event.time.wall_us,
+                us: at_us,
+                accepted_us: at_us,
                 seen: reference,
                 ip: ip.to_canonical(),
                 port: accepted.remote_port,
@@ -144,19 +153,20 @@ impl Requests {
     pub(super) fn new(world: &World<'_>, connections: &Connections) -> Self {
         let mut taken: BTreeMap<NodeId, Vec<Taken>> = BTreeMap::new();
         let flows = world.graph.crossings().iter();
-        let peers: HashMap<EventRef, Peer> = flows
+        let peers: HashMap<(NodeId, i64, Option<u16>), Peer> = flows
             .map(|flow| {
                 let peer = Peer {
                     process: flow.client,
                     us: flow.client_us,
                     event: flow.client_event,
                 };
-                (flow.server_event, peer)
+                let taken = (flow.server, flow.server_us, Some(flow.client_port));
+                (taken, peer)
             })
             .collect();
         for one in &connections.taken {
             if let Some(process) = world.graph.actor_at(one.seen) {
-                let peer = peers.get(&one.seen).copied();
+                let peer = peers.get(&(process, one.accepted_us, one.port)).copied();
                 let one = Taken { peer, ..*one };
                 taken.entry(process).or_default().push(one);
             }
@@ -265,6 +275,7 @@ mod tests {
     fn taken(us: i64, last: u8, closed_us: Option<i64>) -> Taken {
         Taken {
             us,
+            accepted_us: us,
             seen: EventRef::frame(SourceId(1), 1, u32::from(last)),
             ip: IpAddr::from([192, 0, 2, last]),
             port: None,

@@ -244,6 +244,26 @@ fn the_bundled_spread_is_one_incident_over_its_hosts() {
 }
 
 #[test]
+fn a_journal_given_twice_is_the_same_incident() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let truth = read(&bundled().join("truth.json"));
+    let (again, case) = (folder.path().join("again"), folder.path().join("case"));
+    let names = hosts(&truth);
+    let twice = bundled().join(&names[1]).join("journal");
+    run(Command::new("cp").arg("-r").arg(twice).arg(&again));
+    let mut command = Command::new(program("saigen"));
+    command.arg("investigate").arg("-o").arg(&case).arg(again);
+    command.args(
+        names
+            .iter()
+            .map(|host| bundled().join(host).join("journal")),
+    );
+    run(&mut command);
+    let score = Score::of(&truth, &read(&case.join("report.json")));
+    assert_eq!(crate::faults(&score), Vec::<String>::new());
+}
+
+#[test]
 fn a_report_says_how_far_the_clocks_of_its_hosts_are_apart() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let spread = Spread::read(&bundled());

@@ -92,6 +92,7 @@ impl GraphBuilder {
             server_us: to.at_us,
             server_event: to.event,
             server_port: client.flow.server.1,
+            client_port: client.flow.client.1,
         });
         // The edge has the client's clock, and a record of each end.
         let ends = (from.node, to.node);

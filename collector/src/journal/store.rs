@@ -7,7 +7,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, FlockOperation};
-use saigen_schemas::journal::segment_file_name;
+use saigen_schemas::journal::{
+    FRAME_PAYLOAD_BYTES_MAX, FrameError, FrameHeader, HEADER_BYTES_MAX, segment_file_name,
+};
 
 use crate::journal::tail::{Tail, segments};
 
@@ -17,6 +19,12 @@ const RESERVE_BYTES: u64 = 1 << 20;
 
 /// The name under which the reserve stands for the moment of its making.
 const RESERVE_NAME: &str = ".reserve";
+
+/// What says whose journal a directory holds. No reader judges by it.
+const ENROLMENT_NAME: &str = "enrolment.json";
+
+/// The most that the first frame of a segment can be.
+const FIRST_FRAME_BYTES_MAX: u64 = (HEADER_BYTES_MAX + FRAME_PAYLOAD_BYTES_MAX) as u64;
 
 /// What holds a journal's bytes.
 pub trait Store {
@@ -137,7 +145,8 @@ pub struct Directory {
 
 impl Directory {
     /// Makes the directory `path`, or takes it if it is empty, for the recorder's user alone, and
-    /// writes `enrolment` into it.
+    /// writes `enrolment` into it. What a recorder left there that ended before its first frame was
+    /// whole is no recording: it is removed, and the next begins.
     ///
     /// # Errors
     /// If it holds anything, is in use, or cannot be written to.
@@ -156,6 +165,7 @@ impl Directory {
             Ok(()) | Err(_) => {}
         }
         let dir = locked(path)?;
+        remove_unbegun(path).map_err(failed("clear what never began from the directory"))?;
         if let Some(found) = first_name(path).map_err(failed("read the directory"))? {
             return Err(StoreError::NotEmpty {
                 path: path.to_owned(),
@@ -170,7 +180,7 @@ impl Directory {
             reserve: Some(reserve),
         };
         directory
-            .write_whole("enrolment.json", enrolment.as_bytes())
+            .write_whole(ENROLMENT_NAME, enrolment.as_bytes())
             .map_err(failed("write enrolment.json in the directory"))?;
         Ok(directory)
     }
@@ -303,6 +313,40 @@ fn first_name(path: &Path) -> io::Result<Option<PathBuf>> {
     Ok(names.into_iter().next())
 }
 
+/// Removes what a recorder leaves that ends between its start and its first whole frame. Where
+/// anything else stands, all stays: only a directory of nothing but such beginnings is cleared.
+fn remove_unbegun(dir: &Path) -> io::Result<()> {
+    let first = segment_file_name(1);
+    let mut left = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let (name, path) = (entry.file_name(), entry.path());
+        let ours = name == RESERVE_NAME || name == ENROLMENT_NAME;
+        let unbegun = entry.file_type()?.is_file() && (ours || (name == *first && torn(&path)?));
+        if !unbegun {
+            return Ok(());
+        }
+        left.push(path);
+    }
+    left.iter().try_for_each(std::fs::remove_file)
+}
+
+/// Whether a file holds less than its first frame: nothing, zeros where a loss of power took what was not
+/// yet durable, or a frame that is cut. A whole frame, damaged or not, is evidence.
+fn torn(path: &Path) -> io::Result<bool> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(FIRST_FRAME_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)?;
+    let zeros = bytes.len() as u64 <= FIRST_FRAME_BYTES_MAX && bytes.iter().all(|&byte| byte == 0);
+    Ok(zeros
+        || match FrameHeader::promised_len(&bytes) {
+            Ok(len) => bytes.len() < len,
+            Err(FrameError::CutHeader { .. }) => true,
+            Err(_) => false,
+        })
+}
+
 /// A file of [`RESERVE_BYTES`] without a name, so that nothing of it is left after a crash.
 fn reserve(dir: &Path) -> io::Result<File> {
     let path = dir.join(RESERVE_NAME);
@@ -340,6 +384,7 @@ mod tests {
         let mut first = Directory::create(&path, "{}").unwrap();
         first.begin_segment(1).unwrap();
         assert!(first.begin_segment(1).is_err());
+        first.write(b"evidence, though damaged").unwrap();
         assert!(matches!(
             Directory::create(&path, "{}"),
             Err(StoreError::InUse { .. })
@@ -349,6 +394,27 @@ mod tests {
             Directory::create(&path, "{}"),
             Err(StoreError::NotEmpty { .. })
         ));
+    }
+
+    #[test]
+    fn what_never_began_makes_room_unless_a_stranger_is_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let leave = || {
+            for name in [RESERVE_NAME, ENROLMENT_NAME, "00000001.saj"] {
+                std::fs::write(dir.path().join(name), [0; 9]).unwrap();
+            }
+        };
+        leave();
+        std::fs::write(dir.path().join("letter"), "dear").unwrap();
+        assert!(Directory::create(dir.path(), "{}").is_err());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 4);
+        std::fs::remove_file(dir.path().join("letter")).unwrap();
+        drop(Directory::create(dir.path(), "{}").unwrap());
+        let label = std::fs::read(dir.path().join(ENROLMENT_NAME)).unwrap();
+        assert_eq!(label, b"{}");
+        leave();
+        std::fs::write(dir.path().join("00000002.saj"), "").unwrap();
+        assert!(Directory::create(dir.path(), "{}").is_err());
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod disk;
 mod kill;
 #[cfg(test)]
 mod power;
+#[cfg(test)]
+mod unbegun;
 
 use std::path::Path;
 

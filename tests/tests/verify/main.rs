@@ -13,3 +13,5 @@ mod maker;
 mod program;
 #[cfg(test)]
 mod proved;
+#[cfg(test)]
+mod taken;

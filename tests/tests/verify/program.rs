@@ -9,19 +9,23 @@ use serde_json::Value;
 
 use crate::maker::{Keys, Recorder, Sealing};
 
-/// The newest build of the program.
-fn program() -> PathBuf {
+/// The newest build of a program.
+pub fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let target = test.ancestors().nth(3).unwrap();
-    let built = ["release", "debug"].map(|profile| target.join(profile).join("saigen"));
+    let built = ["release", "debug"].map(|profile| target.join(profile).join(name));
     built
         .into_iter()
         .filter(|path| path.exists())
         .max_by_key(|path| fs::metadata(path).and_then(|facts| facts.modified()).ok())
-        .expect("the program is built: cargo build -p saigen-analyzer")
+        .unwrap_or_else(|| panic!("{name} is not built: cargo build --workspace --bins"))
 }
 
-fn saigen(arguments: &[&str], folder: &Path) -> Output {
+fn program() -> PathBuf {
+    built("saigen")
+}
+
+pub fn saigen(arguments: &[&str], folder: &Path) -> Output {
     Command::new(program())
         .args(arguments)
         .current_dir(folder)

@@ -1,7 +1,8 @@
 //! Decoders of what an attacker writes, under bytes that an attacker might write.
 //!
 //! Seeds are the frames of the bundled journals and what is kept in `fixtures/fuzz/`, one folder a target: an
-//! input that once broke something stays there. They are changed by a generator of known numbers, so that a
+//! input that once broke something stays there, beside a few that `SAIGEN_FUZZ_KEEP=1` took from the bundled
+//! journals. They are changed by a generator of known numbers, so that a
 //! failure comes again. `SAIGEN_FUZZ_SECONDS=1800 cargo test -p saigen-tests --test fuzz -- --nocapture`
 //! goes on for that long a target, from another beginning each time, and says how often it tried.
 
@@ -31,6 +32,10 @@ const TRIES: u64 = 4_000;
 /// The most that any decoder may ask for at once: the texts of a frame with their shared beginnings put
 /// back, doubled as a growing buffer is.
 const ALLOCATION_MAX: usize = 160 << 20;
+
+/// How many inputs of a target are kept beside those that broke something, and how long they may be.
+const KEPT: usize = 6;
+const KEPT_BYTES_MAX: usize = 1_000;
 
 /// Remembers the largest request.
 struct Watching;
@@ -75,12 +80,25 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
+/// Where inputs of a target are kept.
+fn corpus(target: &Target) -> PathBuf {
+    house().join("fixtures/fuzz").join(target.name)
+}
+
 /// What a target begins with.
 fn seeds(target: &Target) -> Vec<Vec<u8>> {
-    let mut seeds: Vec<Vec<u8>> = files(&house().join("fixtures/fuzz").join(target.name))
+    let mut seeds: Vec<Vec<u8>> = files(&corpus(target))
         .iter()
         .map(|path| fs::read(path).unwrap())
         .collect();
+    seeds.extend(bundled(target));
+    assert!(!seeds.is_empty(), "{}: no seeds", target.name);
+    seeds
+}
+
+/// What the bundled journals give a target.
+fn bundled(target: &Target) -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
     for name in ["day", "intrusion"] {
         let journal = house().join("fixtures/bundled").join(name).join("journal");
         for segment in files(&journal)
@@ -90,7 +108,6 @@ fn seeds(target: &Target) -> Vec<Vec<u8>> {
             seeds.extend((target.seeds)(&fs::read(segment).unwrap()));
         }
     }
-    assert!(!seeds.is_empty(), "{}: no seeds", target.name);
     seeds
 }
 
@@ -142,5 +159,28 @@ fn try_one(target: &Target, input: &[u8]) {
 fn no_decoder_breaks_or_asks_for_more_than_its_bound() {
     for target in &targets::ALL {
         assert!(run(target) > 0);
+    }
+}
+
+/// Small inputs of different lengths, from the bundled journals.
+fn keep(target: &Target) {
+    let mut small = bundled(target);
+    small.retain(|seed| seed.len() <= KEPT_BYTES_MAX);
+    small.sort_by(|one, other| (one.len(), one).cmp(&(other.len(), other)));
+    small.dedup_by_key(|seed| seed.len());
+    fs::create_dir_all(corpus(target)).unwrap();
+    let step = small.len().div_ceil(KEPT).max(1);
+    for (number, seed) in small.iter().step_by(step).enumerate() {
+        fs::write(corpus(target).join(format!("bundled-{number}")), seed).unwrap();
+    }
+}
+
+#[test]
+fn each_target_has_inputs_that_do_not_change_with_the_bundled_journals() {
+    for target in &targets::ALL {
+        if std::env::var_os("SAIGEN_FUZZ_KEEP").is_some() {
+            keep(target);
+        }
+        assert!(!files(&corpus(target)).is_empty(), "{}", target.name);
     }
 }

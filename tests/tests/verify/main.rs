@@ -14,4 +14,4 @@ mod program;
 #[cfg(test)]
 mod proved;
 #[cfg(test)]
-mod taken;
+mod proof_elsewhere;

@@ -12,6 +12,6 @@ mod maker;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
-mod proved;
-#[cfg(test)]
 mod proof_elsewhere;
+#[cfg(test)]
+mod proved;

@@ -125,7 +125,11 @@ After=local-fs.target
 Before=multi-user.target
 
 [Service]
+Type=notify
+NotifyAccess=main
 ExecStart=@arguments@
+# Said after each whole round over all sources: one that hangs, or a disk that does not answer, is silence.
+WatchdogSec=60s
 Restart=on-failure
 RestartSec=2s
 KillSignal=SIGTERM
@@ -170,6 +174,7 @@ mod tests {
         assert!(unit.contains(
             "ExecStart=/usr/sbin/saigen-collector record --below /var/lib/saigen --key /etc/saigen/endpoint.key\n"
         ));
+        assert!(unit.contains("Type=notify\n") && unit.contains("\nWatchdogSec=60s\n"));
         assert!(unit.contains("/var/lib/saigen /etc/saigen\n"));
         assert!(!unit.contains('@'));
     }

@@ -14,6 +14,7 @@ use crate::source::audit::Share;
 use crate::source::{Feed, SourceError};
 use crate::tree::{Stage, Tree};
 use drain::{Drain, Pace, Signal, Told};
+use notify::Manager;
 pub use plan::{name_below, plan};
 use saigen_schemas::event::{
     Event, Fields, Kind, Marks, ProcessKey, RecordBoot, RecordConfiguration, RecordSource, Source,
@@ -33,6 +34,7 @@ use std::time::{Duration, Instant};
 use watch::{Watch, Whole};
 
 pub mod drain;
+pub mod notify;
 mod plan;
 pub mod sources;
 mod urgency;
@@ -186,7 +188,13 @@ pub fn record(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Ended, Rec
         recorder.end()?;
         return Err(refused(error));
     }
+    if let Some(manager) = &mut recorder.manager {
+        manager.ready();
+    }
     recorder.run(options.duration);
+    if let Some(manager) = &mut recorder.manager {
+        manager.ending();
+    }
     recorder.end()
 }
 
@@ -204,6 +212,7 @@ struct Recorder {
     /// Rules in audit that a killed recorder left.
     audit_left: usize,
     watch: Watch,
+    manager: Option<Manager>,
     /// When the state was last told, and whether a loss since then makes it doubtful.
     state_told: Instant,
     state_doubtful: Doubt,
@@ -270,6 +279,7 @@ impl Recorder {
                 (store, identity, None)
             }
         };
+        let manager = Manager::of_environment();
         // Everything is open. What is read from here on was written by others.
         let isolation = isolate::isolate(&needs(options, scope, &sources));
         for part in &isolation.missing {
@@ -333,6 +343,7 @@ impl Recorder {
             audit_lost_before: sources.audit_lost_before,
             audit_left: sources.audit_left,
             watch,
+            manager,
             state_told: Instant::now(),
             state_doubtful: Doubt::No,
             tree,
@@ -493,6 +504,9 @@ impl Recorder {
                 self.normalizer
                     .round(began, &mut |event| write(writer, failed, event));
                 self.tick();
+                if let Some(manager) = &mut self.manager {
+                    manager.alive();
+                }
             }
             Told::Down(feed, error) => {
                 let detail = error.to_string();

@@ -123,3 +123,45 @@ fn the_recorded_command_inherits_none_of_it() {
         assert_eq!(output.stdout, limit.stdout, "the limit of core dumps");
     });
 }
+
+#[test]
+fn a_service_manager_hears_that_recording_goes_on_and_when_it_stalls() {
+    live("manager", || {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("notify");
+        let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("a socket");
+        let wait = Duration::from_secs(30);
+        socket.set_read_timeout(Some(wait)).expect("a time");
+        let mut recorder = collector()
+            .args(["record", "-o"])
+            .arg(dir.path().join("journal"))
+            .env("NOTIFY_SOCKET", &path)
+            .env("WATCHDOG_USEC", "1000000")
+            .spawn()
+            .expect("the collector runs");
+        let hear = || {
+            let mut word = [0; 64];
+            let length = socket.recv(&mut word).ok()?;
+            Some(String::from_utf8_lossy(&word[..length]).into_owned())
+        };
+        assert_eq!(hear().as_deref(), Some("READY=1"));
+        assert_eq!(hear().as_deref(), Some("WATCHDOG=1"));
+        assert_eq!(hear().as_deref(), Some("WATCHDOG=1"));
+        let pid = i32::try_from(recorder.id()).ok();
+        let pid = pid.and_then(rustix::process::Pid::from_raw).expect("a pid");
+        let send = |signal| rustix::process::kill_process(pid, signal).expect("it runs");
+        send(rustix::process::Signal::STOP);
+        socket
+            .set_read_timeout(Some(Duration::from_secs(2)))
+            .expect("a time");
+        // What was said before it was stopped may still stand there; then there is silence.
+        let said = (0..2).filter_map(|_| hear()).count();
+        assert!(said < 2, "a stopped recorder says nothing");
+        send(rustix::process::Signal::CONT);
+        send(rustix::process::Signal::TERM);
+        socket.set_read_timeout(Some(wait)).expect("a time");
+        let end = std::iter::from_fn(hear).find(|word| word == "STOPPING=1");
+        assert!(end.is_some(), "the end is said");
+        assert!(recorder.wait().expect("it ends").success());
+    });
+}

@@ -15,3 +15,5 @@ mod program;
 mod proof_elsewhere;
 #[cfg(test)]
 mod proved;
+#[cfg(test)]
+mod taken;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::maker::{Keys, Recorder, Sealing};
 
 /// The newest build of a program.
-fn built(name: &str) -> PathBuf {
+pub fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let target = test.ancestors().nth(3).unwrap();
     let built = ["release", "debug"].map(|profile| target.join(profile).join(name));

@@ -20,7 +20,7 @@ use crate::detect::{
 use crate::evidence::{Journal, JournalStream, Records, Verification};
 use crate::graph::{Graph, GraphBuilder};
 use crate::import::{Foreign, sentence};
-use crate::reconstruct::{self, Connections, Reconstruction};
+use crate::reconstruct::{self, Baseline, Connections, Reconstruction};
 use crate::reference::{Citations, EventRef, Place};
 use crate::replay::{self, Merge, Replay};
 use crate::stream::EventStream;
@@ -35,6 +35,8 @@ pub struct Request {
     pub engine: Engine,
     /// Threads that hold events against the rules; the result does not depend on it.
     pub threads: NonZeroUsize,
+    /// What rules find in work that is known to be good, with the name and the SHA-256 of its file.
+    pub baseline: Option<(Baseline, String, [u8; 32])>,
     /// The program, for the report.
     pub tool: Tool,
     /// The command that makes the same report again.
@@ -84,6 +86,7 @@ pub fn investigate(
         connections: &read.connections,
         detections: &read.detections,
         gaps: &gaps,
+        baseline: request.baseline.as_ref().map(|(baseline, ..)| baseline),
     });
     let mut report = Report::new(request.tool, request.command);
     let journals = exhibits.journals.iter();
@@ -96,10 +99,31 @@ pub fn investigate(
     fill(&mut report, reconstruction);
     report.suppressed = read.suppressed.iter().map(suppressed_row).collect();
     tell_lists(&engine, &mut report);
+    tell_baseline(request.baseline.as_ref(), &mut report);
     let cited = cited(&report, exhibits.citations);
     report.records = records(cited, exhibits);
     name(&mut report, exhibits.citations);
     report
+}
+
+/// What rules find in all evidence, and how many incidents that would be.
+#[must_use]
+pub fn baseline(
+    exhibits: Exhibits<'_>,
+    engine: &Engine,
+    threads: NonZeroUsize,
+) -> (Baseline, usize) {
+    let read = read_all(exhibits, engine, threads, &mut |_| ());
+    let graph = read.graph.finish(read.replay);
+    let found = reconstruct::reconstruct(&reconstruct::Input {
+        graph: &graph,
+        connections: &read.connections,
+        detections: &read.detections,
+        gaps: &[],
+        baseline: None,
+    });
+    let baseline = Baseline::of(&graph, &read.detections, exhibits.events());
+    (baseline, found.incidents.len())
 }
 
 /// What one pass over the events gives.
@@ -407,6 +431,21 @@ fn tell_lists(engine: &Engine, report: &mut Report) {
     if count > 0 {
         report.counts.insert("indicators".to_owned(), count as u64);
     }
+}
+
+/// Says in the report what was taken as known to be good.
+fn tell_baseline(baseline: Option<&(Baseline, String, [u8; 32])>, report: &mut Report) {
+    let told = baseline.map(|(baseline, name, sha256)| Sentence {
+        text: format!(
+            "Findings weigh less where the baseline {name} (SHA-256 {:x}) has the same rule: {} rules, from {} events.",
+            HexOf(sha256),
+            baseline.rules.len(),
+            baseline.events
+        ),
+        grade: Grade::Proven,
+        evidence: Vec::new(),
+    });
+    report.scope.extend(told);
 }
 
 /// Bytes as lower-case hex digits.

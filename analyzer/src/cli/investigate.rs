@@ -9,13 +9,16 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use saigen_schemas::report::{Incident, Moment, Report, Tool, Verdict};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use crate::case::{self, Existing, Location, Occasion, WrittenCase};
+use crate::cli::baseline::read_baseline;
 use crate::cli::detecting::Detecting;
 use crate::cli::inputs::{Inputs, Opened};
 use crate::cli::screen::Colour;
 use crate::cli::{Done, Failure, Screen};
 use crate::pipeline::{self, Request};
+use crate::reconstruct::Baseline;
 use crate::text::safe_text;
 
 /// Reconstruct what happened, and write a case: reports, database, custody log
@@ -37,6 +40,9 @@ pub struct Investigate {
     output: PathBuf,
     #[command(flatten)]
     detecting: Detecting,
+    /// What rules find in work that is known to be good: a file of saigen baseline
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
     /// When the copy of a running recording was taken: finds a tail that was cut off
     #[arg(long, value_name = "TIME")]
     acquired: Option<Moment>,
@@ -79,6 +85,7 @@ impl Investigate {
         Ok(Request {
             engine: self.detecting.engine(screen)?,
             threads: self.detecting.threads(),
+            baseline: self.baseline.as_deref().map(known_good).transpose()?,
             tool: Tool {
                 name: "saigen".to_owned(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -94,6 +101,8 @@ impl Investigate {
         let key = self.inputs.key.iter();
         words.extend(key.map(|path| format!("--key {}", last_part(path))));
         words.extend(self.detecting.words());
+        let baseline = self.baseline.iter();
+        words.extend(baseline.map(|path| format!("--baseline {}", last_part(path))));
         words.extend(self.acquired.map(|moment| format!("--acquired {moment}")));
         words.push(format!("-o {}", last_part(&self.output)));
         words.join(" ")
@@ -198,6 +207,12 @@ impl Investigate {
         writeln!(screen.out(), "{said:#}")?;
         Ok(())
     }
+}
+
+/// A baseline, with the name and the SHA-256 of its file.
+fn known_good(path: &Path) -> Result<(Baseline, String, [u8; 32]), Failure> {
+    let (baseline, bytes) = read_baseline(path)?;
+    Ok((baseline, last_part(path), Sha256::digest(&bytes).into()))
 }
 
 fn investigate(opened: &Opened, request: Request, screen: &Screen) -> Report {

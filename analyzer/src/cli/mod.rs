@@ -3,6 +3,7 @@
 //! One file a command. A new one is a file with a struct of arguments and a `run`, and one line in
 //! each of the two lists below.
 
+mod baseline;
 mod check_proof;
 mod completions;
 mod detecting;
@@ -81,6 +82,7 @@ enum Command {
     CheckProof(check_proof::CheckProof),
     Query(query::Query),
     Trace(trace::Trace),
+    Baseline(baseline::MakeBaseline),
     Score(score::Score),
     Export(export::Export),
     Completions(completions::Completions),
@@ -104,6 +106,7 @@ impl Command {
             Self::CheckProof(command) => command.run(screen),
             Self::Query(command) => command.run(screen),
             Self::Trace(command) => command.run(screen),
+            Self::Baseline(command) => command.run(screen),
             Self::Score(command) => command.run(screen),
             Self::Export(command) => command.run(screen),
             Self::Completions(command) => command.run(screen),

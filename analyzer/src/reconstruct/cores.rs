@@ -48,7 +48,7 @@ pub(super) fn cores(
     world: &World<'_>,
     activity: &Activity,
     seeds: &[Seed],
-    habits: &Habits,
+    habits: &Habits<'_>,
 ) -> Vec<(NodeId, Why)> {
     let found: Vec<&Seed> = activity
         .seeds

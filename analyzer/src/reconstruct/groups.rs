@@ -42,7 +42,7 @@ pub(super) struct Material<'w, 'g> {
     pub(super) seeds: &'w [Seed],
     pub(super) tops: &'w [Top],
     pub(super) activities: &'w [Activity],
-    pub(super) habits: &'w Habits,
+    pub(super) habits: &'w Habits<'w>,
     /// The roots of the activities.
     pub(super) suspects: &'w BTreeSet<NodeId>,
 }

@@ -11,6 +11,7 @@
 
 mod activity;
 mod backward;
+mod baseline;
 mod cores;
 mod crossed;
 mod groups;
@@ -35,6 +36,7 @@ use saigen_schemas::report::{self, Gap, Grade, Incident, Matched, Moment, Pruned
 use crate::detect::{self, Detection};
 use crate::graph::{Graph, NodeId};
 use crate::reference::EventRef;
+pub use baseline::{BASELINE_BYTES_MAX, Baseline};
 pub use hand::{Start, TrailStep, starts, trail};
 pub use requests::Connections;
 
@@ -62,6 +64,8 @@ pub struct Input<'a> {
     pub detections: &'a [Detection<EventRef>],
     /// Holes in the evidence: losses, gaps, what was altered.
     pub gaps: &'a [Gap],
+    /// What rules find in work that is known to be good.
+    pub baseline: Option<&'a Baseline>,
 }
 
 /// What reconstruction gives: the parts of the report that are its own.
@@ -96,7 +100,7 @@ pub fn reconstruct(input: &Input<'_>) -> Reconstruction {
         .iter()
         .map(|activity| activity.top.root)
         .collect();
-    let habits = Habits::new(&seeds, &tops);
+    let habits = Habits::new(&seeds, &tops, input.baseline);
     let children = reach::hub_children(&world);
     let crossed = Crossed::new(&world, &requests, &children);
     let material = Material {

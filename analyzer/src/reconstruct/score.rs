@@ -14,6 +14,7 @@ use crate::graph::NodeId;
 use crate::reconstruct::activity::{
     Top, below_package_manager, below_system_script, is_persons_session,
 };
+use crate::reconstruct::baseline::Baseline;
 use crate::reconstruct::seeds::Seed;
 use crate::reconstruct::world::World;
 
@@ -64,13 +65,14 @@ pub(super) struct Weighed {
 }
 
 /// How often each rule fires on different activities, and in which.
-pub(super) struct Habits {
+pub(super) struct Habits<'b> {
     activities: BTreeMap<String, BTreeSet<NodeId>>,
+    known_good: Option<&'b Baseline>,
 }
 
-impl Habits {
+impl<'b> Habits<'b> {
     /// Counts over all seeds. `tops` are the activities of the seeds, in their order.
-    pub(super) fn new(seeds: &[Seed], tops: &[Top]) -> Self {
+    pub(super) fn new(seeds: &[Seed], tops: &[Top], known_good: Option<&'b Baseline>) -> Self {
         let mut activities: BTreeMap<String, BTreeSet<NodeId>> = BTreeMap::new();
         for (seed, top) in seeds.iter().zip(tops) {
             activities
@@ -78,16 +80,22 @@ impl Habits {
                 .or_default()
                 .insert(top.root);
         }
-        Self { activities }
+        Self {
+            activities,
+            known_good,
+        }
     }
 
-    /// In how many activities outside of a group a rule fires.
+    /// In how many activities outside of a group a rule fires, those of the baseline with them.
     fn outside(&self, rule: &str, group: &BTreeSet<NodeId>) -> u32 {
         let all = self.activities.get(rule);
         let outside = all.map_or(0, |all| {
             all.iter().filter(|root| !group.contains(root)).count()
         });
-        u32::try_from(outside).unwrap_or(u32::MAX)
+        let known_good = self.known_good.map_or(0, |known| known.activities(rule));
+        u32::try_from(outside)
+            .unwrap_or(u32::MAX)
+            .saturating_add(known_good)
     }
 
     /// What is left of a finding's weight in one activity for what the same rule finds in others:
@@ -108,7 +116,7 @@ pub(super) fn weigh(
     seeds: &[Seed],
     tops: &[Top],
     members: &[usize],
-    habits: &Habits,
+    habits: &Habits<'_>,
 ) -> Vec<Weighed> {
     let group: BTreeSet<NodeId> = members
         .iter()

@@ -6,6 +6,7 @@
 //! each run and printed; `SAIGEN_SEEDS="3 5"` plays given ones again.
 
 mod blinded;
+mod known;
 mod score;
 mod spread;
 

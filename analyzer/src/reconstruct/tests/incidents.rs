@@ -7,6 +7,7 @@ use crate::detect::Tactic::{
     CommandAndControl, CredentialAccess, Discovery, Execution, Exfiltration, InitialAccess,
     Persistence,
 };
+use crate::reconstruct::Reconstruction;
 use crate::reconstruct::tests::scene::{P, Scene};
 use crate::reference::EventRef;
 
@@ -575,4 +576,30 @@ fn what_left_is_told_with_its_size() {
             && text.contains("/tmp/.d.tgz")),
         "{damage:#?}"
     );
+}
+
+#[test]
+fn what_ordinary_work_gives_too_weighs_less_and_stays_listed() {
+    let mut known = House::new();
+    known.ordinary_work();
+    let baseline = known.scene.done().baseline();
+    let mut house = House::new();
+    house.intrusion(INTRUDER, "/tmp/.x/agent");
+    let recording = house.scene.done();
+    let (alone, beside) = (
+        recording.reconstruct(),
+        recording.reconstruct_beside(Some(&baseline)),
+    );
+    assert_eq!(alone.detections.len(), beside.detections.len());
+    let score = |told: &Reconstruction| {
+        let scores: Vec<f64> = told.incidents.iter().map(|one| one.score).collect();
+        assert_eq!(scores.len(), 1);
+        scores.iter().sum::<f64>()
+    };
+    assert!(score(&beside) < score(&alone));
+    // Ordinary beside itself: what was below stays below.
+    let mut again = House::new();
+    again.ordinary_work();
+    let told = again.scene.done().reconstruct_beside(Some(&baseline));
+    assert!(told.incidents.is_empty());
 }

@@ -11,7 +11,7 @@ use saigen_schemas::event::{
 
 use crate::detect::{Detection, Level, RuleInfo, Tactic};
 use crate::graph::{Graph, GraphBuilder};
-use crate::reconstruct::{Connections, Input, Reconstruction, reconstruct};
+use crate::reconstruct::{Baseline, Connections, Input, Reconstruction, reconstruct};
 use crate::reference::{EventRef, SourceId};
 use crate::replay::Replay;
 
@@ -45,12 +45,25 @@ pub(super) struct Recording {
 
 impl Recording {
     pub(super) fn reconstruct(&self) -> Reconstruction {
+        self.reconstruct_beside(None)
+    }
+
+    /// The same beside what is known to be good.
+    pub(super) fn reconstruct_beside(&self, baseline: Option<&Baseline>) -> Reconstruction {
         reconstruct(&Input {
             graph: &self.graph,
             connections: &self.connections,
             detections: &self.detections,
             gaps: &[],
+            baseline,
         })
+    }
+}
+
+impl Recording {
+    /// What the rules found in it, as if it were known to be good.
+    pub(super) fn baseline(&self) -> Baseline {
+        Baseline::of(&self.graph, &self.detections, 0)
     }
 }
 

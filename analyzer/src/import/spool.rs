@@ -13,7 +13,7 @@ use crate::import::sink::{At, ImportError, NO_TIME_US};
 pub(super) const BLOCK_BYTES: usize = 128 << 10;
 
 /// Bytes of blocks that stay in memory; of more, all go to a file.
-const MEMORY_BYTES: usize = 96 << 20;
+const MEMORY_BYTES: usize = 32 << 20;
 
 /// Level at which blocks in the file are compressed: it costs less than writing them plain.
 const ZSTD_LEVEL: i32 = 1;

@@ -19,7 +19,7 @@ use crate::graph::query::Adjacency;
 use crate::graph::store::{EdgeRow, NodeRow, Store, Touch};
 use crate::graph::{EdgeId, Graph, Ground, ModuleForm, NodeId, NodeKind, PersistenceKind, Verb};
 use crate::reference::EventRef;
-use crate::replay::{Applied, HostId, MachineId, Replay, Table, TextId, Texts, UnitId};
+use crate::replay::{Applied, HostId, MachineId, Replay, Step, Table, TextId, Texts, UnitId};
 use autostarts::Autostarts;
 use brokers::Ways;
 use files::{Content, FileIndex, Identity};
@@ -96,6 +96,29 @@ struct Scene<'r> {
     applied: Applied,
     /// The node of the event's actor.
     actor: Option<NodeId>,
+}
+
+impl<'r> Scene<'r> {
+    /// The scene of an act that is told after the evidence was read, by the record of it and the
+    /// node that did it; `None` where the replay has taken nothing.
+    fn of_act(
+        replay: &'r Replay,
+        event: EventRef,
+        at_us: i64,
+        actor: Option<NodeId>,
+    ) -> Option<Self> {
+        let applied = Applied {
+            step: Step::Acted,
+            ..replay.applied()?
+        };
+        Some(Self {
+            event,
+            at_us,
+            replay,
+            applied,
+            actor,
+        })
+    }
 }
 
 /// What a new edge says beside its ends.

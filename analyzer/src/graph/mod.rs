@@ -15,8 +15,6 @@
 
 mod build;
 mod edge;
-#[cfg(test)]
-mod host_tests;
 mod node;
 mod places;
 mod query;

@@ -6,6 +6,9 @@
 
 mod identity;
 mod json;
+#[macro_use]
+mod table;
+
 mod kinds;
 mod row;
 mod text;

@@ -19,7 +19,7 @@ use crate::graph::build::{GraphBuilder, Says, Scene};
 use crate::graph::query::Crossing;
 use crate::graph::{Ground, NodeId, PersistenceKind, Verb};
 use crate::reference::EventRef;
-use crate::replay::{HostId, ProcessFacts, Replay, Step, UnitId};
+use crate::replay::{HostId, ProcessFacts, Replay, UnitId};
 
 /// Programs below which hangs what others asked for.
 const BROKERS: [&str; 12] = [
@@ -176,18 +176,8 @@ impl GraphBuilder {
         says: Says,
         before: Option<(i64, EventRef)>,
     ) {
-        let Some(applied) = replay.applied() else {
+        let Some(mut scene) = Scene::of_act(replay, one.event, one.start_us, Some(one.node)) else {
             return;
-        };
-        let mut scene = Scene {
-            event: one.event,
-            at_us: one.start_us,
-            replay,
-            applied: crate::replay::Applied {
-                step: Step::Acted,
-                ..applied
-            },
-            actor: Some(one.node),
         };
         let Some(edge) = self.link_at(&scene, one.start_us, ends, says) else {
             return;

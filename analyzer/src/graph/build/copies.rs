@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::graph::build::{GraphBuilder, Says, Scene};
 use crate::graph::query::HostClock;
 use crate::graph::{Ground, NodeId, NodeKind, Verb};
-use crate::replay::{HostId, Replay, Step};
+use crate::replay::{HostId, Replay};
 
 /// Content that stands at more places than this is everyone's: who had it from whom says nothing.
 const PLACES_MAX: usize = 64;
@@ -67,18 +67,9 @@ impl GraphBuilder {
             let file = self.store.files.get(node.row as usize)?;
             self.store.aliases.get(file.alias?.index())
         });
-        let (Some(applied), Some(event)) = (replay.applied(), alias.map(|alias| alias.seen)) else {
+        let scene = alias.and_then(|alias| Scene::of_act(replay, alias.seen, us, None));
+        let Some(scene) = scene else {
             return;
-        };
-        let scene = Scene {
-            event,
-            at_us: us,
-            replay,
-            applied: crate::replay::Applied {
-                step: Step::Acted,
-                ..applied
-            },
-            actor: None,
         };
         let says = Says {
             verb: Verb::Copied,

@@ -10,7 +10,7 @@ use crate::graph::build::network::{End, FlowKey, Side};
 use crate::graph::build::{GraphBuilder, Says, Scene};
 use crate::graph::query::{Crossing, HostClock};
 use crate::graph::{Ground, Verb};
-use crate::replay::{HostId, Replay, Step};
+use crate::replay::{HostId, Replay};
 
 /// How far the clocks of two hosts may plausibly be apart: a wrong time zone or a summer time, and
 /// some hours more. Within it the four values of a flow must be unique to speak for themselves.
@@ -64,19 +64,9 @@ impl GraphBuilder {
     }
 
     fn join_ends(&mut self, replay: &Replay, client: &FarEnd, server: &FarEnd) {
-        let Some(applied) = replay.applied() else {
-            return;
-        };
         let (from, to) = (client.end, server.end);
-        let mut scene = Scene {
-            event: from.event,
-            at_us: from.at_us,
-            replay,
-            applied: crate::replay::Applied {
-                step: Step::Acted,
-                ..applied
-            },
-            actor: Some(from.node),
+        let Some(mut scene) = Scene::of_act(replay, from.event, from.at_us, Some(from.node)) else {
+            return;
         };
         let says = |verb| Says {
             verb,

@@ -145,7 +145,12 @@ fn probe_perf() -> (Finding, bool) {
 }
 
 fn probe_audit() -> Finding {
-    let found = Audit::status();
+    // An owner that is gone is still named until the kernel fails to reach it.
+    let found = Audit::status().map(|status| match status.pid {
+        0 => status,
+        pid if audit::holds_audit(pid) => status,
+        _ => Status { pid: 0, ..status },
+    });
     let left = audit::leftover_rules().unwrap_or(0);
     let (step, missed, advice) = judge_audit(&found, left);
     Finding {

@@ -118,7 +118,7 @@ fn audit_gives_whole_arguments_and_is_left_as_it_was_found() {
         drop(source);
         assert_eq!(audit::leftover_rules().expect("audit answers"), 0);
         let after = Audit::status().expect("audit answers");
-        assert_eq!((after.enabled, after.pid), (before.enabled, before.pid));
+        assert_eq!((after.enabled, after.pid), (before.enabled, 0));
         assert_eq!(
             (after.backlog_limit, after.backlog_wait),
             (before.backlog_limit, before.backlog_wait)

@@ -5,7 +5,6 @@
 //! and add nothing: our rules would fill *their* log, and some are set to halt the machine when
 //! that is full.
 
-use super::native::{push_u32, u32_at};
 use super::netlink::{self, Netlink};
 use super::{Batch, Drained, Feed, Source, SourceError};
 use rustix::io::Errno;
@@ -17,7 +16,14 @@ use std::time::{Duration, Instant};
 
 pub mod assemble;
 pub mod fields;
+mod owner;
 pub mod rules;
+mod status;
+
+use owner::Recorder;
+pub use owner::holds_audit;
+use status::Memory;
+pub use status::Status;
 
 /// Messages that may wait in the kernel before it drops some. 20,000 starts in a row lost none.
 const BACKLOG_LIMIT: u32 = 8192;
@@ -55,23 +61,6 @@ const LOCKED: u32 = 2;
 
 /// The group of those who read along: `AUDIT_NLGRP_READLOG`, as a mask.
 const READLOG: u32 = 1;
-
-/// What audit is set to, by `AUDIT_GET`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Status {
-    /// 0 off, 1 on, 2 on and locked until the next boot.
-    pub enabled: u32,
-    /// What the kernel does when a record is lost: 0 nothing, 1 a log line, 2 a panic.
-    pub failure: u32,
-    /// The process that owns the unicast socket; 0 for nobody.
-    pub pid: u32,
-    /// Messages that may wait.
-    pub backlog_limit: u32,
-    /// Messages lost since boot.
-    pub lost: u32,
-    /// How long a caller waits when the backlog is full, jiffies.
-    pub backlog_wait: u32,
-}
 
 /// What is known of audit by its latest answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -175,43 +164,41 @@ impl Audit {
     pub fn open(share: Share) -> Result<Audit, AuditError> {
         let socket = Netlink::open(AUDIT, 0, RECEIVE_BYTES)?;
         let now = ask_status(&socket)?;
-        if now.enabled == LOCKED
-            || (now.pid != 0
-                && now.pid
-                    != rustix::process::getpid()
-                        .as_raw_nonzero()
-                        .get()
-                        .unsigned_abs())
-        {
-            let may_share = share == Share::Yes && now.enabled != LOCKED;
-            let left = if may_share {
-                remove_leftovers(&socket)?.0
-            } else {
-                0
-            };
-            drop(socket);
-            let mut audit = Audit::at(Netlink::open(AUDIT, READLOG, RECEIVE_BYTES)?, now);
-            audit.left = left;
-            if may_share {
-                audit.role = Role::Sharer;
-                if let Err(error) = audit.add_rules() {
-                    audit.put_back();
-                    return Err(error);
-                }
-            }
-            return Ok(audit);
+        if now.enabled == LOCKED {
+            return Audit::beside(now, Leftovers::default(), Share::No);
         }
-        let (left, before) = remove_leftovers(&socket)?;
-        let before = before.map_or(now, |before| Status {
+        // Rules under our key are ours to remove, whoever owns audit by now.
+        let left = remove_leftovers(&socket)?;
+        // The kernel forgets an owner that died only when it fails to send to it.
+        let is_owned = now.pid != 0 && now.pid != std::process::id() && holds_audit(now.pid);
+        if is_owned || claim(&socket)? == Claim::Another {
+            drop(socket);
+            return Audit::beside(now, left, share);
+        }
+        let before = left.before.map_or(now, |before| Status {
             lost: now.lost,
             ..before
         });
         let mut audit = Audit::at(socket, before);
-        audit.left = left;
+        audit.left = left.rules;
         audit.role = Role::Owner;
-        if let Err(error) = audit.take_over() {
+        if let Err(error) = audit.set_up() {
             audit.put_back();
             return Err(error);
+        }
+        Ok(audit)
+    }
+
+    /// A place beside the owner, or beside a configuration that is locked.
+    fn beside(now: Status, left: Leftovers, share: Share) -> Result<Audit, AuditError> {
+        let mut audit = Audit::at(Netlink::open(AUDIT, READLOG, RECEIVE_BYTES)?, now);
+        audit.left = left.rules;
+        if share == Share::Yes {
+            audit.role = Role::Sharer;
+            if let Err(error) = audit.add_rules() {
+                audit.put_back();
+                return Err(error);
+            }
         }
         Ok(audit)
     }
@@ -229,7 +216,8 @@ impl Audit {
         }
     }
 
-    fn take_over(&mut self) -> Result<(), AuditError> {
+    /// Sets audit up for us, who own it.
+    fn set_up(&mut self) -> Result<(), AuditError> {
         let failure = if self.before.failure == FAIL_PANIC {
             FAIL_PRINTK
         } else {
@@ -253,18 +241,6 @@ impl Audit {
             },
         )?;
         set(&self.socket, SET_BACKLOG_WAIT, &Status::default())?;
-        let pid = rustix::process::getpid()
-            .as_raw_nonzero()
-            .get()
-            .unsigned_abs();
-        set(
-            &self.socket,
-            SET_PID,
-            &Status {
-                pid,
-                ..Status::default()
-            },
-        )?;
         set(
             &self.socket,
             SET_ENABLED,
@@ -277,7 +253,7 @@ impl Audit {
     }
 
     fn add_rules(&mut self) -> Result<(), AuditError> {
-        for rule in rules::all(&memory(&self.before)) {
+        for rule in rules::all(&Memory::of(self.before).encode()) {
             let bytes = rule.encode();
             match ask(&self.socket, ADD_RULE, &bytes, |_, _| {}) {
                 Ok(()) => self.rules.push(bytes),
@@ -357,47 +333,66 @@ impl Source for Audit {
     }
 }
 
-/// What audit was set to, in a few words that a rule's key can hold.
-fn memory(before: &Status) -> Vec<u8> {
-    format!(
-        " enabled={} failure={} backlog={} wait={}",
-        before.enabled, before.failure, before.backlog_limit, before.backlog_wait
-    )
-    .into_bytes()
+/// What a recorder of ours left that did not end by itself.
+#[derive(Debug, Clone, Copy, Default)]
+struct Leftovers {
+    /// Rules that were removed.
+    rules: usize,
+    /// What audit was set to before them.
+    before: Option<Status>,
 }
 
-/// Reads [`memory`] back.
-fn remembered(memory: &[u8]) -> Option<Status> {
-    let number = |name: &[u8]| {
-        memory
-            .split(|byte| *byte == b' ')
-            .find_map(|word| word.strip_prefix(name)?.strip_prefix(b"="))
-            .and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u32>().ok())
-    };
-    Some(Status {
-        enabled: number(b"enabled")?,
-        failure: number(b"failure")?,
-        backlog_limit: number(b"backlog")?,
-        backlog_wait: number(b"wait")?,
-        ..Status::default()
-    })
-}
-
-/// Removes rules of ours that a crash left: how many, and what audit was set to before them.
-fn remove_leftovers(socket: &Netlink) -> Result<(usize, Option<Status>), AuditError> {
+/// Removes rules of ours that a crash left. Those of a recorder that still lives are left alone.
+fn remove_leftovers(socket: &Netlink) -> Result<Leftovers, AuditError> {
     let mut left = Vec::new();
     ask(socket, LIST_RULES, &[], |kind, payload| {
         if kind == LIST_RULES && rules::our_key(payload).is_some() {
             left.push(payload.to_vec());
         }
     })?;
-    let before = left
+    let memories: Vec<Memory> = left
         .iter()
-        .find_map(|rule| remembered(rules::our_key(rule)?));
+        .filter_map(|rule| Memory::parse(rules::our_key(rule)?))
+        .collect();
+    if memories
+        .iter()
+        .filter_map(|memory| memory.recorder)
+        .any(Recorder::lives)
+    {
+        return Ok(Leftovers::default());
+    }
     for rule in &left {
         ask(socket, DEL_RULE, rule, |_, _| {})?;
     }
-    Ok((left.len(), before))
+    Ok(Leftovers {
+        rules: left.len(),
+        before: memories.first().map(|memory| memory.before),
+    })
+}
+
+/// Whose audit's socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    Ours,
+    Another,
+}
+
+/// Asks for audit's socket. The kernel then tries whether a former owner still answers, and refuses
+/// only where it does.
+fn claim(socket: &Netlink) -> Result<Claim, AuditError> {
+    let ours = Status {
+        pid: std::process::id(),
+        ..Status::default()
+    };
+    match set(socket, SET_PID, &ours) {
+        Ok(()) => Ok(Claim::Ours),
+        Err(AuditError::Failed(error))
+            if error.error.raw_os_error() == Some(Errno::EXIST.raw_os_error()) =>
+        {
+            Ok(Claim::Another)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// How many rules of ours stand in the kernel, which is a leftover when we do not run.
@@ -430,44 +425,6 @@ fn ask_status(socket: &Netlink) -> Result<Status, AuditError> {
 
 fn set(socket: &Netlink, mask: u32, status: &Status) -> Result<(), AuditError> {
     Ok(ask(socket, SET, &status.encode(mask), |_, _| {})?)
-}
-
-impl Status {
-    /// Reads `struct audit_status`.
-    #[must_use]
-    pub fn parse(payload: &[u8]) -> Option<Status> {
-        Some(Status {
-            enabled: u32_at(payload, 4)?,
-            failure: u32_at(payload, 8)?,
-            pid: u32_at(payload, 12)?,
-            backlog_limit: u32_at(payload, 20)?,
-            lost: u32_at(payload, 24)?,
-            backlog_wait: u32_at(payload, 36)?,
-        })
-    }
-
-    /// Writes `struct audit_status`: mask, enabled, failure, pid, rate limit, backlog limit, lost,
-    /// backlog, features, backlog wait, and how long was waited.
-    fn encode(&self, mask: u32) -> Vec<u8> {
-        let words = [
-            mask,
-            self.enabled,
-            self.failure,
-            self.pid,
-            0,
-            self.backlog_limit,
-            0,
-            0,
-            0,
-            self.backlog_wait,
-            0,
-        ];
-        let mut bytes = Vec::with_capacity(44);
-        for word in words {
-            push_u32(&mut bytes, word);
-        }
-        bytes
-    }
 }
 
 /// Sends a request and waits for its answer. Every message on the way is shown to `each`; records of
@@ -527,37 +484,5 @@ fn ask(
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_audit_was_set_to_survives_in_a_key() {
-        let before = Status {
-            enabled: 1,
-            failure: 2,
-            backlog_limit: 64,
-            backlog_wait: 15_000,
-            ..Status::default()
-        };
-        assert_eq!(remembered(&memory(&before)), Some(before));
-        assert_eq!(remembered(b" enabled=1"), None);
-    }
-
-    #[test]
-    fn a_status_is_read_as_it_is_written() {
-        let status = Status {
-            enabled: 1,
-            failure: 1,
-            pid: 7,
-            backlog_limit: 8192,
-            lost: 0,
-            backlog_wait: 3,
-        };
-        assert_eq!(Status::parse(&status.encode(0x35)), Some(status));
-        assert_eq!(Status::parse(&[0; 12]), None);
     }
 }

@@ -3,7 +3,8 @@
 
 use saigen_schemas::event::{Event, Kind, Source, Text};
 
-use crate::detect::fields::{Line, View, held, owned};
+use crate::detect::fields::{Line, View};
+use crate::detect::values::{held, owned};
 use crate::detect::{Subject, Value};
 
 /// The records of an event of audit, each with its own fields, as rules for `auditd` are written:

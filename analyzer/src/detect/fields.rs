@@ -6,72 +6,17 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::net::IpAddr;
 
 use saigen_schemas::event::{
-    Args, Change, Event, Hash32, Kind, ProcessKey, ProcessStart, Source, Text, Value as Held,
-    format_utc,
+    Change, Event, Kind, ProcessKey, ProcessStart, Source, Text, Value as Held, format_utc,
 };
 
+use crate::detect::facts::Context;
+use crate::detect::values::{
+    hashes, held, hex, joined, mode_bits, narrow, number, owned, registry_word, spaced, text, user,
+    user_of, version,
+};
 use crate::detect::{Subject, Value};
-use crate::replay::{Around, ProcessFacts as Known};
-
-/// What is known of a process when an event is judged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ProcessFacts<'a> {
-    /// Which process.
-    pub key: ProcessKey,
-    /// Path of the program that it runs.
-    pub image: Option<Text<'a>>,
-    /// Its arguments.
-    pub args: Option<Args<'a>>,
-    /// Its command line, where the evidence has one text instead of arguments.
-    pub command_line: Option<Text<'a>>,
-    /// Its working directory.
-    pub cwd: Option<Text<'a>>,
-    /// Name of its account.
-    pub account: Option<Text<'a>>,
-    /// Its real user id.
-    pub uid: Option<u32>,
-    /// Its effective user id.
-    pub euid: Option<u32>,
-    /// The user who logged in, through all later changes.
-    pub login_uid: Option<u32>,
-}
-
-impl<'a> From<Known<'a>> for ProcessFacts<'a> {
-    fn from(known: Known<'a>) -> Self {
-        Self {
-            key: known.key,
-            image: known.image,
-            args: known.args,
-            command_line: known.command_line,
-            cwd: known.cwd,
-            account: known.account,
-            uid: known.uid,
-            euid: known.euid,
-            login_uid: known.login_uid,
-        }
-    }
-}
-
-/// What is known around an event: the processes that it is about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Context<'a> {
-    /// The event's actor. For `process.start` the process as it was before.
-    pub actor: Option<ProcessFacts<'a>>,
-    /// The actor's parent.
-    pub parent: Option<ProcessFacts<'a>>,
-}
-
-impl<'a> From<Around<'a>> for Context<'a> {
-    fn from(around: Around<'a>) -> Self {
-        Self {
-            actor: around.actor.map(ProcessFacts::from),
-            parent: around.parent.map(ProcessFacts::from),
-        }
-    }
-}
 
 /// An event under Sigma's names.
 pub(super) struct View<'e, 'a> {
@@ -221,7 +166,7 @@ impl<'e, 'a> View<'e, 'a> {
         let actor = self.context.actor.as_ref();
         let parent = self.context.parent.as_ref();
         match name {
-            "Image" | "SourceImage" | "ProcessName" => text(actor?.image),
+            "Image" | "SourceImage" | "ProcessName" => self.actor_image(),
             "CommandLine" | "SourceCommandLine" => self.line(Line::Actor),
             "User" | "SourceUser" => user_of(actor?),
             "CurrentDirectory" => text(actor?.cwd),
@@ -240,6 +185,17 @@ impl<'e, 'a> View<'e, 'a> {
             "actor_euid" => actor?.euid.map(narrow),
             "actor_login_uid" => actor?.login_uid.map(narrow),
             _ => None,
+        }
+    }
+
+    /// The program of the process behind the event. The security log calls it `ProcessName`, which is
+    /// what the record itself says.
+    fn actor_image(&self) -> Option<Value<'_>> {
+        let said = self.record_fields("ProcessName").first();
+        let said = said.filter(|field| field.value.0.contains(&b'\\'));
+        match said {
+            Some(field) if !is_linux(self.event) => Some(Value::Text(field.value.lossy())),
+            Some(_) | None => text(self.context.actor?.image),
         }
     }
 
@@ -557,115 +513,4 @@ fn is_linux(event: &Event<'_>) -> bool {
         event.source,
         Source::Sysmon | Source::Evtx | Source::Ecs | Source::Json
     )
-}
-
-pub(super) fn text(text: Option<Text<'_>>) -> Option<Value<'_>> {
-    text.map(|text| Value::Text(text.lossy()))
-}
-
-pub(super) fn owned(text: String) -> Value<'static> {
-    Value::Text(Cow::Owned(text))
-}
-
-fn narrow(number: u32) -> Value<'static> {
-    Value::Number(i64::from(number))
-}
-
-fn number(number: u64) -> Option<Value<'static>> {
-    i64::try_from(number).ok().map(Value::Number)
-}
-
-fn hex(hash: Hash32) -> Value<'static> {
-    owned(hash.to_string())
-}
-
-/// A field of the event model as rules compare it.
-pub(super) fn held(value: Held<'_>) -> Option<Value<'_>> {
-    match value {
-        Held::Unsigned(value) => number(value),
-        Held::Signed(value) => Some(Value::Number(value)),
-        Held::Text(value) => Some(Value::Text(value.lossy())),
-        Held::Args(value) => Some(owned(spaced(value))),
-        Held::Process(key) => Some(Value::Number(i64::from(key.pid))),
-        Held::Ip(ip) => Some(address(ip)),
-        Held::Hash(hash) => Some(hex(hash)),
-        Held::Guid(guid) => Some(owned(format!("{{{guid}}}"))),
-        Held::Word(word) => Some(Value::text(word)),
-    }
-}
-
-/// An address as rules write it: IPv4 within IPv6 as IPv4.
-fn address(ip: IpAddr) -> Value<'static> {
-    owned(ip.to_canonical().to_string())
-}
-
-fn mode_bits(value: Held<'_>) -> u64 {
-    if let Held::Unsigned(mode) = value {
-        mode
-    } else {
-        0
-    }
-}
-
-/// Arguments with one space between them and no quotes, as Sysmon and audit's tools show a command
-/// line and rules expect it.
-fn spaced(args: Args<'_>) -> String {
-    joined(args, " ")
-}
-
-fn joined(args: Args<'_>, between: &str) -> String {
-    let mut line = String::with_capacity(args.0.len());
-    for (index, arg) in args.iter().enumerate() {
-        if index > 0 {
-            line.push_str(between);
-        }
-        line.push_str(&arg.lossy());
-    }
-    line
-}
-
-fn user(account: Option<Text<'_>>, uid: Option<u32>) -> Option<Value<'_>> {
-    match (account, uid) {
-        (Some(account), _) => Some(Value::Text(account.lossy())),
-        (None, Some(0)) => Some(Value::text("root")),
-        (None, uid) => uid.map(|uid| owned(uid.to_string())),
-    }
-}
-
-fn user_of<'v>(facts: &ProcessFacts<'v>) -> Option<Value<'v>> {
-    user(facts.account, facts.euid.or(facts.uid))
-}
-
-/// Hashes as Sysmon writes them: `SHA256=…`, with what a log gave before it.
-fn hashes(sha256: Option<Hash32>, others: Option<Text<'_>>) -> Option<Value<'_>> {
-    match (sha256, others) {
-        (None, others) => text(others),
-        (Some(sha256), None) => Some(owned(format!("SHA256={sha256}"))),
-        // A log's own list mostly has it already.
-        (Some(_), Some(others)) if lists_sha256(others) => text(Some(others)),
-        (Some(sha256), Some(others)) => Some(owned(format!("{},SHA256={sha256}", others.lossy()))),
-    }
-}
-
-fn lists_sha256(hashes: Text<'_>) -> bool {
-    hashes
-        .0
-        .windows(7)
-        .any(|part| part.eq_ignore_ascii_case(b"SHA256="))
-}
-
-fn version<'v>(parts: Option<Args<'v>>, index: usize) -> Option<Value<'v>> {
-    parts?
-        .iter()
-        .nth(index)
-        .map(|part| Value::Text(part.lossy()))
-}
-
-const fn registry_word(change: Change) -> &'static str {
-    match change {
-        Change::Created => "CreateKey",
-        Change::Deleted => "DeleteKey",
-        Change::Renamed => "RenameKey",
-        Change::Set | Change::Started | Change::Stopped | Change::Ran => "SetValue",
-    }
 }

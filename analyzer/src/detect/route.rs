@@ -3,6 +3,7 @@
 use saigen_schemas::event::{Change, Event, Kind, Source, Text, Touch};
 
 use crate::detect::LogSource;
+use crate::detect::channels::{CHANNELS, PROVIDERS};
 
 /// The log sources of an event, each once: by what happened, and by the log that it came from.
 pub(super) fn sources_of(event: &Event<'_>) -> Vec<LogSource> {
@@ -202,7 +203,13 @@ fn windows_kinds(event: &Event<'_>, sources: &mut Vec<LogSource>) {
             }
         }
         Kind::FileRenamed(_) => LogSource::WindowsFileRename,
-        Kind::FileDeleted(_) => LogSource::WindowsFileDelete,
+        Kind::FileDeleted(_) => {
+            // Sysmon 26 is a deletion of which no copy was kept: rules ask for both by one name.
+            if event_id(event) == 26 {
+                sources.push(LogSource::WindowsFileDeleteDetected);
+            }
+            LogSource::WindowsFileDelete
+        }
         Kind::FileAttributes(_) => LogSource::WindowsFileChange,
         Kind::FileRead(_) => match event_id(event) {
             9 => LogSource::WindowsRawAccessThread,
@@ -227,8 +234,7 @@ fn windows_kinds(event: &Event<'_>, sources: &mut Vec<LogSource>) {
         Kind::Pipe(_) => LogSource::WindowsPipeCreated,
         Kind::ScriptBlock(_) => match event_id(event) {
             4103 => LogSource::WindowsPsModule,
-            // The classic log has a service, and categories for its engines alone.
-            800 => return,
+            800 => LogSource::WindowsPsClassicScript,
             _ => LogSource::WindowsPsScript,
         },
         Kind::RecordRaw(_)
@@ -272,6 +278,7 @@ fn by_event_id(event: &Event<'_>) -> Option<LogSource> {
         (LogSource::WindowsPowershellClassic, 600) => {
             Some(LogSource::WindowsPsClassicProviderStart)
         }
+        (LogSource::WindowsPowershellClassic, 800) => Some(LogSource::WindowsPsClassicScript),
         (LogSource::WindowsPowershell, 4103) => Some(LogSource::WindowsPsModule),
         (LogSource::WindowsSysmon, 4 | 16) => Some(LogSource::WindowsSysmonStatus),
         (LogSource::WindowsSysmon, 24) => Some(LogSource::WindowsClipboardCapture),
@@ -308,146 +315,6 @@ fn channel<'a>(event: &Event<'a>) -> Option<Text<'a>> {
         .get("Channel")
         .or_else(|| event.extra.get("winlog.channel"))
 }
-
-/// Channels of the Windows event log and the services that rules call them by.
-const CHANNELS: &[(&str, &str)] = &[
-    ("Application", "application"),
-    ("Security", "security"),
-    ("System", "system"),
-    ("Windows PowerShell", "powershell-classic"),
-    ("PowerShellCore/Operational", "powershell"),
-    ("Microsoft-Windows-PowerShell/Operational", "powershell"),
-    ("Microsoft-Windows-Sysmon/Operational", "sysmon"),
-    (
-        "Microsoft-Windows-TaskScheduler/Operational",
-        "taskscheduler",
-    ),
-    ("Microsoft-Windows-WMI-Activity/Operational", "wmi"),
-    (
-        "Microsoft-Windows-Windows Defender/Operational",
-        "windefend",
-    ),
-    (
-        "Microsoft-Windows-Windows Firewall With Advanced Security/Firewall",
-        "firewall-as",
-    ),
-    ("Microsoft-Windows-Bits-Client/Operational", "bits-client"),
-    (
-        "Microsoft-Windows-DNS Client Events/Operational",
-        "dns-client",
-    ),
-    ("Microsoft-Windows-DNS-Client/Operational", "dns-client"),
-    ("DNS Server", "dns-server"),
-    ("Microsoft-Windows-DNS-Server/Audit", "dns-server-audit"),
-    (
-        "Microsoft-Windows-DNS-Server/Analytical",
-        "dns-server-analytic",
-    ),
-    ("Microsoft-Windows-NTLM/Operational", "ntlm"),
-    ("Microsoft-Windows-AppLocker/EXE and DLL", "applocker"),
-    ("Microsoft-Windows-AppLocker/MSI and Script", "applocker"),
-    (
-        "Microsoft-Windows-AppLocker/Packaged app-Deployment",
-        "applocker",
-    ),
-    (
-        "Microsoft-Windows-AppLocker/Packaged app-Execution",
-        "applocker",
-    ),
-    (
-        "Microsoft-Windows-AppModel-Runtime/Admin",
-        "appmodel-runtime",
-    ),
-    (
-        "Microsoft-Windows-AppXDeploymentServer/Operational",
-        "appxdeployment-server",
-    ),
-    (
-        "Microsoft-Windows-AppxPackaging/Operational",
-        "appxpackaging-om",
-    ),
-    ("Microsoft-Windows-CAPI2/Operational", "capi2"),
-    (
-        "Microsoft-Windows-CertificateServicesClient-Lifecycle-System/Operational",
-        "certificateservicesclient-lifecycle-system",
-    ),
-    (
-        "Microsoft-Windows-CodeIntegrity/Operational",
-        "codeintegrity-operational",
-    ),
-    (
-        "Microsoft-Windows-Diagnosis-Scripted/Operational",
-        "diagnosis-scripted",
-    ),
-    (
-        "Microsoft-Windows-DriverFrameworks-UserMode/Operational",
-        "driver-framework",
-    ),
-    (
-        "Microsoft-IIS-Configuration/Operational",
-        "iis-configuration",
-    ),
-    ("Microsoft-Windows-LDAP-Client/Debug", "ldap"),
-    ("Microsoft-Windows-LSA/Operational", "lsa-server"),
-    ("Microsoft-ServiceBus-Client", "microsoft-servicebus-client"),
-    (
-        "Microsoft-ServiceBus-Client/Admin",
-        "microsoft-servicebus-client",
-    ),
-    (
-        "Microsoft-ServiceBus-Client/Operational",
-        "microsoft-servicebus-client",
-    ),
-    ("MSExchange Management", "msexchange-management"),
-    ("OpenSSH/Operational", "openssh"),
-    ("Microsoft-Windows-PrintService/Admin", "printservice-admin"),
-    (
-        "Microsoft-Windows-PrintService/Operational",
-        "printservice-operational",
-    ),
-    (
-        "Microsoft-Windows-Security-Mitigations/Kernel Mode",
-        "security-mitigations",
-    ),
-    (
-        "Microsoft-Windows-Security-Mitigations/KernelMode",
-        "security-mitigations",
-    ),
-    (
-        "Microsoft-Windows-Security-Mitigations/UserMode",
-        "security-mitigations",
-    ),
-    (
-        "Microsoft-Windows-Security-Mitigations/User Mode",
-        "security-mitigations",
-    ),
-    ("Microsoft-Windows-Shell-Core/Operational", "shell-core"),
-    (
-        "Microsoft-Windows-SmbClient/Connectivity",
-        "smbclient-connectivity",
-    ),
-    ("Microsoft-Windows-SmbClient/Security", "smbclient-security"),
-    (
-        "Microsoft-Windows-SMBServer/Connectivity",
-        "smbserver-connectivity",
-    ),
-    (
-        "Microsoft-Windows-TerminalServices-LocalSessionManager/Operational",
-        "terminalservices-localsessionmanager",
-    ),
-];
-
-/// Who writes to one log alone, for exports that leave the log out.
-const PROVIDERS: &[(&str, &str)] = &[
-    ("Microsoft-Windows-Security-Auditing", "security"),
-    ("Service Control Manager", "system"),
-    ("Microsoft-Windows-PowerShell", "powershell"),
-    ("PowerShell", "powershell-classic"),
-    ("Microsoft-Windows-TaskScheduler", "taskscheduler"),
-    ("Microsoft-Windows-WMI-Activity", "wmi"),
-    ("Microsoft-Windows-Windows Defender", "windefend"),
-    ("Microsoft-Windows-Bits-Client", "bits-client"),
-];
 
 fn provider<'a>(event: &Event<'a>) -> Option<Text<'a>> {
     if let Kind::RecordRaw(raw) = &event.kind

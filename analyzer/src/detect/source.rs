@@ -109,6 +109,8 @@ log_sources! {
     WindowsFileEvent = "windows", "file_event", "";
     /// Sysmon 23 and 26.
     WindowsFileDelete = "windows", "file_delete", "";
+    /// Sysmon 26.
+    WindowsFileDeleteDetected = "windows", "file_delete_detected", "";
     /// Sysmon 2.
     WindowsFileChange = "windows", "file_change", "";
     /// Renamed files.
@@ -161,6 +163,8 @@ log_sources! {
     WindowsPsClassicStart = "windows", "ps_classic_start", "";
     /// Windows PowerShell 600.
     WindowsPsClassicProviderStart = "windows", "ps_classic_provider_start", "";
+    /// Windows PowerShell 800.
+    WindowsPsClassicScript = "windows", "ps_classic_script", "";
     /// Channel Microsoft-Windows-Sysmon/Operational.
     WindowsSysmon = "windows", "", "sysmon";
     /// Channel Security.
@@ -237,6 +241,26 @@ log_sources! {
     WindowsSmbServerConnectivity = "windows", "", "smbserver-connectivity";
     /// Channel Microsoft-Windows-TerminalServices-LocalSessionManager/Operational.
     WindowsTerminalServices = "windows", "", "terminalservices-localsessionmanager";
+    /// Channel Microsoft-Windows-DNS-Server/Audit.
+    WindowsDnsServerAudit = "windows", "", "dns-server-audit";
+    /// Channel Microsoft-Windows-DHCP-Server/Operational.
+    WindowsDhcp = "windows", "", "dhcp";
+    /// Channels of Microsoft-Windows-Application-Experience.
+    WindowsApplicationExperience = "windows", "", "application-experience";
+    /// Channel Microsoft-Windows-BitLocker/BitLocker Management.
+    WindowsBitLocker = "windows", "", "bitlocker";
+    /// Channels of Microsoft-Windows-Hyper-V-Worker.
+    WindowsHyperVWorker = "windows", "", "hyper-v-worker";
+    /// Channels of Microsoft-Windows-Kernel-EventTracing.
+    WindowsKernelEventTracing = "windows", "", "kernel-event-tracing";
+    /// Channels of Microsoft-Windows-Kernel-ShimEngine.
+    WindowsKernelShimEngine = "windows", "", "kernel-shimengine";
+    /// Channel Microsoft-Windows-Ntfs/Operational.
+    WindowsNtfs = "windows", "", "ntfs";
+    /// Channel Microsoft-Windows-SENSE/Operational.
+    WindowsSense = "windows", "", "sense";
+    /// Channel Microsoft-Windows-VHDMP/Operational.
+    WindowsVhdmp = "windows", "", "vhdmp";
     /// Any other Windows channel.
     WindowsOther = "windows", "", "";
 }
@@ -264,12 +288,21 @@ impl LogSource {
     pub(super) fn serves(self, stated: &Stated) -> bool {
         let (product, category, service) = self.names();
         let agrees = |stated: &Option<String>, own: &str| match stated {
-            Some(name) => name.eq_ignore_ascii_case(own),
+            Some(name) => present_name(name).eq_ignore_ascii_case(own),
             None => true,
         };
         agrees(&stated.product, product)
             && agrees(&stated.category, category)
             && agrees(&stated.service, service)
+    }
+}
+
+/// The name that we use for a service that has had two in the taxonomy.
+fn present_name(name: &str) -> &str {
+    match name {
+        "servicebus-client" => "microsoft-servicebus-client",
+        "ldap_debug" => "ldap",
+        _ => name,
     }
 }
 
@@ -306,6 +339,7 @@ mod tests {
         assert!(!start.serves(&stated("linux", "", "auditd")));
         assert!(!start.serves(&stated("linux", "process_creation", "auditd")));
         assert!(LogSource::LinuxAuditd.serves(&stated("linux", "", "auditd")));
+        assert!(LogSource::WindowsLdap.serves(&stated("windows", "", "ldap_debug")));
     }
 
     #[test]

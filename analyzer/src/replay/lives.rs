@@ -43,6 +43,11 @@ impl Processes {
         match self.find(moment.machine, key, moment.wall_us) {
             Some(process) => {
                 self.say_more(moment.machine, process, key);
+                if key.guid.is_some()
+                    && let Some(row) = self.process_mut(process)
+                {
+                    row.told_us = Some(moment.wall_us);
+                }
                 // A key that says all of it means the same process for ever.
                 if key.start_us != 0 && key.guid.is_none() {
                     self.last_resolved = Some((moment.machine, key, process));

@@ -139,6 +139,7 @@ impl Replay {
         let machine = self.processes.machine(event.host, event.boot)?;
         let host = self.processes.host_of(machine)?;
         self.processes.learn_offset(machine, event.time);
+        self.processes.hear(machine, event.time.wall_us);
         let moment = Moment {
             machine,
             event: reference,

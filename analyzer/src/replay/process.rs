@@ -55,6 +55,8 @@ pub(crate) struct Process {
     pub(crate) last_unit: UnitId,
     /// Its predecessor under the same pid.
     pub(crate) same_pid_before: Option<ProcessId>,
+    /// When a record last named it by its GUID.
+    pub(crate) told_us: Option<i64>,
     pub(crate) end_us: Option<i64>,
     pub(crate) exit_code: Option<u32>,
     pub(crate) exit_signal: Option<u32>,
@@ -129,6 +131,10 @@ pub(crate) struct Machine {
     pub(crate) boot: BootId,
     /// Wall minus boot clock, by the last event that had both.
     pub(crate) offset_us: Option<i64>,
+    /// When its last event was, wall clock.
+    heard_us: Option<i64>,
+    /// When it was heard again after its last long silence.
+    resumed_us: Option<i64>,
 }
 
 /// Everything that is known of processes, on all hosts.

@@ -361,4 +361,21 @@ mod tests {
         let parent = replay.facts(actor).and_then(|facts| facts.parent).unwrap();
         assert_eq!(replay.facts(parent).unwrap().key.pid, 8);
     }
+
+    #[test]
+    fn a_pid_is_forgotten_over_a_long_silence() {
+        let parent_after = |silence_us: i64| {
+            let mut tale = Tale::on("h", 1);
+            spawned(&mut tale, Source::Evtx, by_pid(40), by_pid(7));
+            tale.wait(silence_us);
+            spawned(&mut tale, Source::Evtx, by_pid(44), by_pid(40));
+            let replay = replayed(&tale);
+            let actor = replay.applied().and_then(|applied| applied.actor).unwrap();
+            let parent = replay.facts(actor).and_then(|facts| facts.parent).unwrap();
+            replay.facts(parent).unwrap().recorded
+        };
+        let hour = 3_600_000_000;
+        assert_eq!(parent_after(hour), Recorded::Started);
+        assert_eq!(parent_after(24 * hour), Recorded::Implied);
+    }
 }

@@ -78,7 +78,7 @@ impl Processes {
         let ended = process
             .end_us
             .is_some_and(|end| end.saturating_add(REORDERED_US) < at_us);
-        begun && !ended
+        begun && !ended && !self.is_forgotten(process, at_us)
     }
 
     /// The unit in which a process was at a moment. Events are nearly in order, so that it is
@@ -126,6 +126,7 @@ impl Processes {
             first_unit: unit,
             last_unit: unit,
             same_pid_before: before,
+            told_us: None,
             end_us: None,
             exit_code: None,
             exit_signal: None,

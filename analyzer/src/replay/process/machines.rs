@@ -2,8 +2,13 @@
 
 use saigen_schemas::event::{BootId, Text, Time};
 
-use crate::replay::process::{Machine, Processes};
+use crate::replay::process::{Machine, Process, Processes};
 use crate::replay::{HostId, MachineId, TextId, UnitId};
+
+/// A host of which nothing was heard for longer than this may have been started anew, and has given
+/// its pids to others: what stood before is then known by more than its pid, or not at all. A host
+/// that runs writes something within six hours; one that is off at night is silent for longer.
+const SILENT_US: i64 = 6 * 3600 * 1_000_000;
 
 impl Processes {
     /// The host of a name and that boot of it, kept from now on. `None` when there are more than
@@ -40,6 +45,8 @@ impl Processes {
             host,
             boot,
             offset_us: None,
+            heard_us: None,
+            resumed_us: None,
         });
         self.machine_ids.insert((host, boot), machine);
         Some(machine)
@@ -89,6 +96,30 @@ impl Processes {
         {
             row.offset_us = offset;
         }
+    }
+
+    /// Notes that a machine was heard, and whether it had been silent for long.
+    pub(crate) fn hear(&mut self, machine: MachineId, at_us: i64) {
+        let Some(row) = self.machines.get_mut(machine.index()) else {
+            return;
+        };
+        let silent = |heard: i64| at_us.saturating_sub(heard) > SILENT_US;
+        if row.heard_us.is_some_and(silent) {
+            row.resumed_us = Some(at_us);
+        }
+        row.heard_us = row.heard_us.max(Some(at_us));
+    }
+
+    /// Whether a long silence of its machine lies between a process and a moment, and no record
+    /// since then named it by more than its pid.
+    pub(super) fn is_forgotten(&self, process: &Process, at_us: i64) -> bool {
+        let machine = self.machines.get(process.machine.index());
+        let Some(resumed) = machine.and_then(|row| row.resumed_us) else {
+            return false;
+        };
+        let last = self.unit(process.last_unit).map(|unit| unit.start_us);
+        let seen = last.max(process.told_us);
+        resumed <= at_us && seen.is_none_or(|seen| seen < resumed)
     }
 
     /// A moment of a machine's boot clock on its wall clock, by the last event that had both.

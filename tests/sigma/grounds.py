@@ -57,8 +57,6 @@ OTHER_LOGS = {
 # A host that was silent for longer may have given the pid to another process.
 SILENT_HOURS = 6
 
-EARLIEST = datetime.datetime.min.replace(tzinfo=datetime.timezone.utc)
-
 
 class Hosts:
     """What records say of processes, by host: in the order of their times."""
@@ -80,23 +78,28 @@ class Hosts:
             else:
                 told = (None, None)
             if all(told):
-                ends = own == (SECURITY, "4689")
-                self.starts[host, told[0]].append((at, told[1], ends, place))
+                ends, begins = own == (SECURITY, "4689"), own == (SECURITY, "4688")
+                self.starts[host, told[0]].append((at, told[1], ends, begins, place))
             if own == (SYSMON, "1") and "ProcessGuid" in record:
                 self.by_guid[host, record["ProcessGuid"]] = (record, place)
         for one in (*self.starts.values(), *self.heard.values()):
-            one.sort(key=lambda row: row if isinstance(row, datetime.datetime) else (row[0], str(row[3])))
+            one.sort(key=lambda row: row if isinstance(row, datetime.datetime) else (row[0], str(row[4])))
 
     def program(self, record, pid):
         """The program that had a pid when a record was written, and the record that says so."""
         host, at = record.get("Computer"), moment(record)
         told = self.starts.get((host, pid), [])
-        last = bisect.bisect_right([row[0] for row in told], at) - 1
-        # Of one moment, the record itself tells nothing new.
-        if last < 0 or told[last][2]:
-            return None
-        before, image, _, place = told[last]
-        return None if self.was_silent(host, before, at) else (image, place)
+        next_one = bisect.bisect_right([row[0] for row in told], at)
+        if next_one > 0:
+            when, image, ends, _, place = told[next_one - 1]
+            if not ends and not self.was_silent(host, when, at):
+                return image, place
+        # What it did later names it as well, unless something else began under its pid by then.
+        if next_one < len(told):
+            when, image, _, begins, place = told[next_one]
+            if not begins and not self.was_silent(host, at, when):
+                return image, place
+        return None
 
     def was_silent(self, host, since, until):
         heard = self.heard[host]

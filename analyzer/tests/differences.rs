@@ -18,18 +18,23 @@ fn root() -> PathBuf {
 /// All cases, each with the name of its file and its number.
 fn cases() -> Vec<(String, Value)> {
     let mut files: Vec<PathBuf> = fs::read_dir(root().join("fixtures/differences"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+        .expect("the folder of differences")
+        .map(|entry| entry.expect("an entry").path())
         .collect();
     files.sort();
     let mut cases = Vec::new();
     for file in files {
-        let fixture: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-        let stem = file.file_stem().unwrap().to_string_lossy().into_owned();
+        let fixture: Value =
+            serde_json::from_slice(&fs::read(&file).expect("a fixture")).expect("JSON");
+        let stem = file
+            .file_stem()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
         for word in ["ground", "why"] {
             assert!(fixture[word].as_str().is_some(), "{stem}: {word}");
         }
-        let listed = fixture["cases"].as_array().unwrap();
+        let listed = fixture["cases"].as_array().expect("a list");
         cases.extend(
             listed
                 .iter()
@@ -44,26 +49,29 @@ fn cases() -> Vec<(String, Value)> {
 fn findings(scratch: &Path, case: &Value, which: &str) -> usize {
     let records: String = case[which]
         .as_array()
-        .unwrap()
+        .expect("a list")
         .iter()
         .map(|record| format!("{record}\n"))
         .collect();
-    fs::create_dir_all(scratch.join("rules")).unwrap();
+    fs::create_dir_all(scratch.join("rules")).expect("it works");
     fs::write(
         scratch.join("rules/own.yml"),
-        case["rule"].as_str().unwrap(),
+        case["rule"].as_str().expect("a text"),
     )
-    .unwrap();
-    fs::write(scratch.join("records.jsonl"), records).unwrap();
+    .expect("it works");
+    fs::write(scratch.join("records.jsonl"), records).expect("it works");
     let output = Command::new(env!("CARGO_BIN_EXE_saigen"))
         .current_dir(scratch)
         .args(["hunt", "records.jsonl", "--no-built-in", "--rules", "rules"])
         .args(["--format", "jsonl"])
         .output()
-        .unwrap();
+        .expect("it works");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
-    String::from_utf8(output.stdout).unwrap().lines().count()
+    String::from_utf8(output.stdout)
+        .expect("it works")
+        .lines()
+        .count()
 }
 
 #[test]

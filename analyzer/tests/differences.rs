@@ -53,23 +53,24 @@ fn findings(scratch: &Path, case: &Value, which: &str) -> usize {
         .iter()
         .map(|record| format!("{record}\n"))
         .collect();
-    fs::create_dir_all(scratch.join("rules")).expect("it works");
+    fs::create_dir_all(scratch.join("rules")).expect("a scratch folder and a program that runs");
     fs::write(
         scratch.join("rules/own.yml"),
         case["rule"].as_str().expect("a text"),
     )
-    .expect("it works");
-    fs::write(scratch.join("records.jsonl"), records).expect("it works");
+    .expect("a scratch folder and a program that runs");
+    fs::write(scratch.join("records.jsonl"), records)
+        .expect("a scratch folder and a program that runs");
     let output = Command::new(env!("CARGO_BIN_EXE_saigen"))
         .current_dir(scratch)
         .args(["hunt", "records.jsonl", "--no-built-in", "--rules", "rules"])
         .args(["--format", "jsonl"])
         .output()
-        .expect("it works");
+        .expect("a scratch folder and a program that runs");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
     String::from_utf8(output.stdout)
-        .expect("it works")
+        .expect("a scratch folder and a program that runs")
         .lines()
         .count()
 }

@@ -72,13 +72,16 @@ class Hosts:
             self.heard[host].append(at)
             own = what(record)
             if own == (SECURITY, "4688"):
-                told = (record.get("NewProcessId"), record.get("NewProcessName"))
-            elif "ProcessName" in record and record.get("Channel") == SECURITY:
-                told = (record.get("ProcessId"), record.get("ProcessName"))
+                told = (number(record.get("NewProcessId")), record.get("NewProcessName"))
+            elif own[0] == SYSMON:
+                told = (number(record.get("ProcessId")), record.get("Image"))
+            elif own[0] == SECURITY:
+                told = (number(record.get("ProcessId")), record.get("ProcessName"))
             else:
                 told = (None, None)
             if all(told):
-                ends, begins = own == (SECURITY, "4689"), own == (SECURITY, "4688")
+                ends = own in ((SECURITY, "4689"), (SYSMON, "5"))
+                begins = own in ((SECURITY, "4688"), (SYSMON, "1"))
                 self.starts[host, told[0]].append((at, told[1], ends, begins, place))
             if own == (SYSMON, "1") and "ProcessGuid" in record:
                 self.by_guid[host, record["ProcessGuid"]] = (record, place)
@@ -88,7 +91,7 @@ class Hosts:
     def program(self, record, pid):
         """The program that had a pid when a record was written, and the record that says so."""
         host, at = record.get("Computer"), moment(record)
-        told = self.starts.get((host, pid), [])
+        told = self.starts.get((host, number(pid)), [])
         next_one = bisect.bisect_right([row[0] for row in told], at)
         if next_one > 0:
             when, image, ends, _, place = told[next_one - 1]
@@ -106,6 +109,14 @@ class Hosts:
         first, last = bisect.bisect_left(heard, since), bisect.bisect_right(heard, until)
         steps = zip(heard[first:last], heard[first + 1 : last])
         return any((after - before).total_seconds() > SILENT_HOURS * 3600 for before, after in steps)
+
+
+def number(pid):
+    """A process id: the security log writes it with `0x`, Sysmon in decimal digits."""
+    try:
+        return int(pid, 0) if pid else None
+    except ValueError:
+        return None
 
 
 def what(record):

@@ -5,9 +5,10 @@
 //! that drains, and within a budget, so that an attacker who runs large files does not buy our
 //! CPU with them: beyond it, an image goes without its hash.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use saigen_schemas::event::Hash32;
 use sha2::{Digest, Sha256};
@@ -80,6 +81,16 @@ impl ImageHashes {
         Some(hash)
     }
 
+    /// The SHA-256 of the file at `path` if that is still the file of `id` (device and inode) and its
+    /// content is known: one look, and nothing is opened.
+    pub fn known_at(&mut self, path: &Path, id: (u64, u64)) -> Option<Hash32> {
+        let identity = Identity::of(&path.metadata().ok()?)?;
+        if (identity.device, identity.inode) != id {
+            return None;
+        }
+        self.known.get(&identity).copied()
+    }
+
     /// The SHA-256 of the program that process `pid` runs now.
     pub fn of_process(&mut self, pid: u32, boot_us: u64) -> Option<Hash32> {
         self.of(&File::open(format!("/proc/{pid}/exe")).ok()?, boot_us)
@@ -93,15 +104,21 @@ impl ImageHashes {
     }
 }
 
+impl Identity {
+    /// `None` for what is no regular file.
+    fn of(status: &Metadata) -> Option<Identity> {
+        status.is_file().then(|| Identity {
+            device: status.dev(),
+            inode: status.ino(),
+            size: status.size(),
+            modified: (status.mtime(), status.mtime_nsec()),
+            changed: (status.ctime(), status.ctime_nsec()),
+        })
+    }
+}
+
 fn identity(file: &File) -> io::Result<Option<Identity>> {
-    let status = file.metadata()?;
-    Ok(status.is_file().then(|| Identity {
-        device: status.dev(),
-        inode: status.ino(),
-        size: status.size(),
-        modified: (status.mtime(), status.mtime_nsec()),
-        changed: (status.ctime(), status.ctime_nsec()),
-    }))
+    Ok(Identity::of(&file.metadata()?))
 }
 
 /// Hashes `size` bytes: a file that grows is not followed.
@@ -139,6 +156,23 @@ mod tests {
         assert_eq!(hashes.of(&file, 0), Some(hash));
         file.write_all(b"d").unwrap();
         assert_ne!(hashes.of(&reopened(&file), 0), Some(hash));
+    }
+
+    #[test]
+    fn a_known_file_is_known_at_its_path_until_it_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("program");
+        std::fs::write(&path, b"abc").unwrap();
+        let status = path.metadata().unwrap();
+        let id = (status.dev(), status.ino());
+        let mut hashes = ImageHashes::default();
+        assert_eq!(hashes.known_at(&path, id), None);
+        let hash = hashes.of(&File::open(&path).unwrap(), 0);
+        assert!(hash.is_some());
+        assert_eq!(hashes.known_at(&path, id), hash);
+        assert_eq!(hashes.known_at(&path, (id.0, id.1 + 1)), None);
+        std::fs::write(&path, b"abcd").unwrap();
+        assert_eq!(hashes.known_at(&path, id), None);
     }
 
     fn reopened(file: &File) -> File {

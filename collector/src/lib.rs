@@ -17,6 +17,7 @@ pub mod keys;
 pub mod machine;
 pub mod namespace;
 pub mod normalize;
+pub mod persistence;
 pub mod probe;
 pub mod process_table;
 pub mod procfs;

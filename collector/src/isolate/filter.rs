@@ -98,6 +98,7 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_ppoll,
     libc::SYS_sendto,
     libc::SYS_recvfrom,
+    libc::SYS_recvmmsg,
     libc::SYS_sendmsg,
     libc::SYS_recvmsg,
     libc::SYS_bind,

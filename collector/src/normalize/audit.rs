@@ -3,6 +3,7 @@
 
 use super::fact::{Credentials, Detail, Fact, FlowFact, FlowWhat, Owner, Who};
 use super::flows::End;
+use super::hurry::{Presses, start_presses};
 use super::starts::Joined;
 use super::{Normalizer, sessions};
 use crate::source::audit::assemble::{AuditEvent, Syscall, What};
@@ -77,6 +78,9 @@ impl Normalizer {
             return;
         }
         let (serial, drained_us) = (event.serial, event.drained_us);
+        if start_presses(&event) == Presses::Yes {
+            self.hurry.until(drained_us);
+        }
         if self.starts.by_audit(pid, entered_us, Box::new(event)) == Joined::Waits {
             let fact = Fact {
                 at_us: entered_us,

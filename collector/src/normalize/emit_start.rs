@@ -129,6 +129,10 @@ impl Normalizer {
                 .is_ok_and(|status| (status.dev(), status.ino()) == start.image_id)
         };
         let path = OsStr::from_bytes(&start.image);
+        // All but the first start of a program end here.
+        if let Some(hash) = self.hashes.known_at(Path::new(path), start.image_id) {
+            return Some(hash);
+        }
         let running = format!("/proc/{}/exe", key.pid);
         let file = [Path::new(path), Path::new(&running)]
             .into_iter()

@@ -21,14 +21,15 @@ use crate::source::tracefs::Field;
 use crate::source::{Batch, Feed, datagrams, dns, perf, sock_diag};
 use fact::{Detail, Fact, Who};
 use flows::{Flows, StateFields};
+use hurry::{Hurry, Presses};
 use ledger::Ledger;
+use queue::Queue;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use saigen_schemas::event::{BootId, Event, ProcessKey, Source, Touch};
 use sorter::Sorter;
 use starts::Starts;
-use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -40,9 +41,11 @@ pub mod environment;
 pub mod fact;
 mod files;
 mod flows;
+mod hurry;
 pub mod ledger;
 mod listeners;
 mod notes;
+mod queue;
 mod sessions;
 mod sideband;
 mod sorter;
@@ -53,9 +56,9 @@ mod starts;
 /// and audit's own queue.
 pub const HOLD_US: u64 = 400_000;
 
-/// How long a fact waits until it is settled who did it and when, microseconds: a round more than
-/// perf's records, which tell, may be behind.
-const SETTLE_US: u64 = HOLD_US / 2;
+/// Which part of its hold a fact waits until it is settled who did it and when: a round more than perf's
+/// records, which tell, may be behind.
+const SETTLED_AFTER: u64 = 2;
 
 /// Pairs of program and mapped file that are remembered as told. Beyond, they are told again.
 const MAPPED_MAX: usize = 65_536;
@@ -162,10 +165,11 @@ pub struct Normalizer {
     touches: HashMap<(Option<ProcessKey>, ProcessKey, Touch), u64>,
     own_namespaces: Namespaces,
     /// Facts as they came.
-    waiting: BinaryHeap<Reverse<Queued>>,
+    waiting: Queue,
     /// Facts of which it is settled who did them and when.
-    settled: BinaryHeap<Reverse<Queued>>,
+    settled: Queue,
     queued: u64,
+    hurry: Hurry,
     marks: Vec<u8>,
     /// Hashes of images, and of what the state holds.
     pub hashes: ImageHashes,
@@ -197,34 +201,6 @@ struct ExitFields {
     id: u16,
     /// Whether the last thread ended; older kernels do not say.
     group_dead: Option<Field>,
-}
-
-/// A fact in its place in the queue: by time, then as it came.
-#[derive(Debug)]
-struct Queued {
-    due_us: u64,
-    number: u64,
-    fact: Fact,
-}
-
-impl PartialEq for Queued {
-    fn eq(&self, other: &Self) -> bool {
-        (self.due_us, self.number) == (other.due_us, other.number)
-    }
-}
-
-impl Eq for Queued {}
-
-impl PartialOrd for Queued {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Queued {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.due_us, self.number).cmp(&(other.due_us, other.number))
-    }
 }
 
 impl Normalizer {
@@ -280,9 +256,10 @@ impl Normalizer {
             mapped: HashSet::new(),
             touches: HashMap::new(),
             own_namespaces,
-            waiting: BinaryHeap::new(),
-            settled: BinaryHeap::new(),
+            waiting: Queue::default(),
+            settled: Queue::default(),
             queued: 0,
+            hurry: Hurry::default(),
             marks: Vec::new(),
             hashes: ImageHashes::default(),
             accounts: HashMap::new(),
@@ -411,8 +388,12 @@ impl Normalizer {
         }
         // Nobody is told of before perf's records up to then have been read, however late a round was.
         let complete_us = self.complete_us;
-        self.settle_until(began.boot_us.saturating_sub(SETTLE_US).min(complete_us));
-        self.emit_until(began.boot_us.saturating_sub(HOLD_US).min(complete_us), sink);
+        let hold_us = self
+            .hurry
+            .hold_us(began.boot_us, self.waiting.len() + self.settled.len());
+        let settled_us = began.boot_us.saturating_sub(hold_us / SETTLED_AFTER);
+        self.settle_until(settled_us.min(complete_us));
+        self.emit_until(began.boot_us.saturating_sub(hold_us).min(complete_us), sink);
         self.table.forget(began.boot_us.saturating_sub(HOLD_US));
         self.forget_codes(began.boot_us);
         self.starts
@@ -604,48 +585,24 @@ impl Normalizer {
     /// Puts a fact into the queue at another place than its own time.
     fn push_due(&mut self, due_us: u64, fact: Fact) {
         self.queued += 1;
-        self.waiting.push(Reverse(Queued {
-            due_us,
-            number: self.queued,
-            fact,
-        }));
+        if self.presses(&fact) == Presses::Yes {
+            self.hurry.until(due_us);
+        }
+        self.waiting.push(due_us, self.queued, fact);
     }
 
     /// Settles what is due by then, and puts it in its true place.
     fn settle_until(&mut self, horizon_us: u64) {
-        while self
-            .waiting
-            .peek()
-            .is_some_and(|Reverse(first)| first.due_us <= horizon_us)
-        {
-            let Some(Reverse(queued)) = self.waiting.pop() else {
-                break;
-            };
-            let Queued {
-                due_us,
-                number,
-                fact,
-            } = queued;
+        while let Some((due_us, number, fact)) = self.waiting.pop_due(horizon_us) {
             if let Some((due_us, fact)) = self.settle(due_us, fact) {
-                self.settled.push(Reverse(Queued {
-                    due_us,
-                    number,
-                    fact,
-                }));
+                self.settled.push(due_us, number, fact);
             }
         }
     }
 
     fn emit_until(&mut self, horizon_us: u64, sink: Sink<'_>) {
-        while self
-            .settled
-            .peek()
-            .is_some_and(|Reverse(first)| first.due_us <= horizon_us)
-        {
-            let Some(Reverse(queued)) = self.settled.pop() else {
-                break;
-            };
-            self.emit(queued.fact, sink);
+        while let Some((_, _, fact)) = self.settled.pop_due(horizon_us) {
+            self.emit(fact, sink);
         }
     }
 

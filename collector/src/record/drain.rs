@@ -25,7 +25,7 @@ const IDLE_WAIT: Duration = Duration::from_millis(200);
 
 /// The least time between two rounds. Records come in bursts; a wakeup for each would cost more than
 /// all else that we do.
-const ROUND_GAP: Duration = Duration::from_millis(10);
+const ROUND_GAP: Duration = Duration::from_millis(20);
 
 /// How long after its last word audit's own queue may still hold records.
 const LAST_WORDS: Duration = Duration::from_millis(60);

@@ -1,23 +1,8 @@
 //! Which events must be durable at once: those after which an intruder can reach the recorder.
 
 use crate::journal::Urgency;
+use crate::persistence;
 use saigen_schemas::event::{Event, Kind, SourceState, Text};
-
-/// Places from which something starts by itself, or by which someone comes in again.
-const PERSISTENCE: [&[u8]; 12] = [
-    b"/etc/cron",
-    b"/var/spool/cron",
-    b"/etc/systemd/system/",
-    b"/lib/systemd/system/",
-    b"/usr/lib/systemd/system/",
-    b"/etc/ld.so.preload",
-    b"/etc/sudoers",
-    b"/etc/pam.d/",
-    b"/etc/passwd",
-    b"/etc/shadow",
-    b"/etc/rc.local",
-    b"/etc/init.d/",
-];
 
 /// How soon an event must be durable.
 #[must_use]
@@ -83,10 +68,7 @@ pub fn of(event: &Event<'_>) -> Urgency {
 }
 
 fn persists(path: Option<Text<'_>>) -> bool {
-    path.is_some_and(|path| {
-        PERSISTENCE.iter().any(|place| path.0.starts_with(place))
-            || path.0.ends_with(b"/.ssh/authorized_keys")
-    })
+    path.is_some_and(|path| persistence::is_there(path.0))
 }
 
 #[cfg(test)]

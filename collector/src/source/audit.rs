@@ -22,8 +22,8 @@ mod status;
 
 use owner::Recorder;
 pub use owner::holds_audit;
-use status::Memory;
 pub use status::Status;
+use status::{Memory, Titles};
 
 /// Messages that may wait in the kernel before it drops some. 20,000 starts in a row lost none.
 const BACKLOG_LIMIT: u32 = 8192;
@@ -139,6 +139,8 @@ pub struct Audit {
     pub before: Status,
     /// Our rules as the kernel took them.
     rules: Vec<Vec<u8>>,
+    /// Whether the rule that leaves out titles is ours too.
+    titles: Titles,
     /// Rules that this kernel refused.
     pub refused: usize,
     /// Rules that an earlier recorder of ours left, and that were removed.
@@ -209,6 +211,7 @@ impl Audit {
             role: Role::Listener,
             before,
             rules: Vec::new(),
+            titles: Titles::AsBefore,
             refused: 0,
             left: 0,
             asked: Instant::now(),
@@ -249,11 +252,16 @@ impl Audit {
                 ..Status::default()
             },
         )?;
+        // Where somebody else's rule does so already, or an old kernel cannot, it is left as it is.
+        let titles = rules::without_titles().encode();
+        if ask(&self.socket, ADD_RULE, &titles, |_, _| {}).is_ok() {
+            self.titles = Titles::LeftOut;
+        }
         self.add_rules()
     }
 
     fn add_rules(&mut self) -> Result<(), AuditError> {
-        for rule in rules::all(&Memory::of(self.before).encode()) {
+        for rule in rules::all(&Memory::of(self.before, self.titles).encode()) {
             let bytes = rule.encode();
             match ask(&self.socket, ADD_RULE, &bytes, |_, _| {}) {
                 Ok(()) => self.rules.push(bytes),
@@ -278,6 +286,9 @@ impl Audit {
         }
         for rule in std::mem::take(&mut self.rules) {
             let _ = ask(&self.socket, DEL_RULE, &rule, |_, _| {});
+        }
+        if std::mem::take(&mut self.titles) == Titles::LeftOut {
+            let _ = remove_titles_rule(&self.socket);
         }
         if self.role == Role::Sharer {
             // The rest was never ours.
@@ -364,10 +375,22 @@ fn remove_leftovers(socket: &Netlink) -> Result<Leftovers, AuditError> {
     for rule in &left {
         ask(socket, DEL_RULE, rule, |_, _| {})?;
     }
+    if memories
+        .iter()
+        .any(|memory| memory.titles == Titles::LeftOut)
+    {
+        // Somebody may have removed it since.
+        let _ = remove_titles_rule(socket);
+    }
     Ok(Leftovers {
         rules: left.len(),
         before: memories.first().map(|memory| memory.before),
     })
+}
+
+fn remove_titles_rule(socket: &Netlink) -> Result<(), SourceError> {
+    let rule = rules::without_titles().encode();
+    ask(socket, DEL_RULE, &rule, |_, _| {})
 }
 
 /// Whose audit's socket is.

@@ -364,11 +364,7 @@ impl Ring {
                 drained = Drained::More;
                 break;
             }
-            let start = batch.bytes.len();
-            batch.bytes.resize(start + size, 0);
-            if let Some(place) = batch.bytes.get_mut(start..) {
-                self.map.copy(self.tail, place);
-            }
+            self.map.append(self.tail, size, &mut batch.bytes);
             self.tail = self.tail.wrapping_add(u64::try_from(size).unwrap_or(0));
         }
         self.map.set_tail(self.tail);
@@ -478,20 +474,37 @@ impl RingMap {
             .store(tail, Ordering::Release);
     }
 
-    /// Copies the bytes at `position`, which the kernel has written and will not touch before
-    /// `set_tail`, into `place`; a record may wrap around the ring's end.
+    /// Copies the bytes at `position` into `place`.
     fn copy(&self, position: u64, place: &mut [u8]) {
+        let [first, second] = self.parts(position, place.len());
+        let (front, back) = place.split_at_mut(first.len());
+        front.copy_from_slice(first);
+        back.copy_from_slice(second);
+    }
+
+    /// Appends `len` bytes at `position` to `bytes`.
+    fn append(&self, position: u64, len: usize, bytes: &mut Vec<u8>) {
+        for part in self.parts(position, len) {
+            bytes.extend_from_slice(part);
+        }
+    }
+
+    /// The bytes at `position`, which the kernel has written and will not touch before `set_tail`, in
+    /// two parts: a record may wrap around the ring's end.
+    fn parts(&self, position: u64, len: usize) -> [&[u8]; 2] {
         let at = position % self.data_bytes;
         let first = usize::try_from(self.data_bytes - at)
             .unwrap_or(usize::MAX)
-            .min(place.len());
+            .min(len);
         let at = usize::try_from(at).unwrap_or(0);
-        let (front, back) = place.split_at_mut(first);
-        // SAFETY: `at + front.len()` and `back.len()` are within the ring: a record has at most 64 KiB
-        // and a ring at least `RING_BYTES_MIN`. Source and destination are different memory.
+        // SAFETY: `at + first` and `len - first` are within the ring: a record has at most 64 KiB and a
+        // ring at least `RING_BYTES_MIN`. The kernel leaves the bytes alone until `set_tail`, which
+        // no one calls while they are borrowed.
         unsafe {
-            std::ptr::copy_nonoverlapping(self.data.add(at), front.as_mut_ptr(), front.len());
-            std::ptr::copy_nonoverlapping(self.data, back.as_mut_ptr(), back.len());
+            [
+                std::slice::from_raw_parts(self.data.add(at), first),
+                std::slice::from_raw_parts(self.data, len - first),
+            ]
         }
     }
 }

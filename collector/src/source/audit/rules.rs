@@ -19,11 +19,13 @@ const VALUES_AT: usize = FIELDS_AT + 4 * FIELDS_MAX;
 const BUFFER_LEN_AT: usize = RULE_BYTES - 4;
 
 const FILTER_EXIT: u32 = 4;
+const FILTER_EXCLUDE: u32 = 5;
 const FILTER_URING_EXIT: u32 = 7;
 const ALWAYS: u32 = 2;
 const EQUAL: u32 = 0x4000_0000;
 
 const FIELD_ARCH: u32 = 11;
+const FIELD_MESSAGE_TYPE: u32 = 12;
 const FIELD_SUCCESS: u32 = 104;
 const FIELD_SADDR_FAM: u32 = 113;
 const FIELD_ARG0: u32 = 200;
@@ -316,7 +318,7 @@ impl Rule {
             .fields
             .iter()
             .copied()
-            .chain([(FIELD_KEY, key_len)])
+            .chain((key_len > 0).then_some((FIELD_KEY, key_len)))
             .collect();
         let mut bytes = Vec::with_capacity(RULE_BYTES + self.key.len());
         for word in [
@@ -349,6 +351,20 @@ impl Rule {
         push_u32(&mut bytes, key_len);
         bytes.extend_from_slice(&self.key);
         bytes
+    }
+}
+
+/// Leaves out the records of the command line as a process shows it (`PROCTITLE`, 1327), which come
+/// with every event and repeat what the start's own arguments say. They are a seventh of all that audit
+/// writes for a start. A rule that leaves out cannot bear a key: that it is ours stands in the
+/// [memory](super::status::Memory) of the others.
+#[must_use]
+pub fn without_titles() -> Rule {
+    Rule {
+        filter: FILTER_EXCLUDE,
+        calls: Vec::new(),
+        fields: vec![(FIELD_MESSAGE_TYPE, 1327)],
+        key: Vec::new(),
     }
 }
 
@@ -399,6 +415,10 @@ mod tests {
             key: b"other".to_vec(),
         };
         assert_eq!(our_key(&foreign.encode()), None);
+        let without_key = without_titles().encode();
+        assert_eq!(without_key.len(), RULE_BYTES);
+        assert_eq!(u32_at(&without_key, 8), Some(1), "one field");
+        assert_eq!(our_key(&without_key), None);
     }
 
     #[test]

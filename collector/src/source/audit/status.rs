@@ -65,14 +65,27 @@ pub(super) struct Memory {
     pub before: Status,
     /// Whose rules they are; older recorders did not say.
     pub recorder: Option<Recorder>,
+    /// Whether a rule without a key stands beside them.
+    pub titles: Titles,
+}
+
+/// Whether we had audit leave out the records of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Titles {
+    /// We had: that rule is ours to remove.
+    LeftOut,
+    /// They are as they were.
+    #[default]
+    AsBefore,
 }
 
 impl Memory {
     /// What this process is to be remembered by.
-    pub fn of(before: Status) -> Memory {
+    pub fn of(before: Status, titles: Titles) -> Memory {
         Memory {
             before,
             recorder: Recorder::this(),
+            titles,
         }
     }
 
@@ -88,6 +101,9 @@ impl Memory {
                 " pid={} start={}",
                 recorder.pid, recorder.start_us
             ));
+        }
+        if self.titles == Titles::LeftOut {
+            words.push_str(" titles=0");
         }
         words.into_bytes()
     }
@@ -112,6 +128,10 @@ impl Memory {
             recorder: small(b"pid")
                 .zip(number(b"start"))
                 .map(|(pid, start_us)| Recorder { pid, start_us }),
+            titles: match number(b"titles") {
+                Some(_) => Titles::LeftOut,
+                None => Titles::AsBefore,
+            },
         })
     }
 }
@@ -134,13 +154,14 @@ mod tests {
                 pid: u32::MAX,
                 start_us: u64::MAX,
             }),
+            titles: Titles::LeftOut,
         };
         let words = memory.encode();
         assert!(words.len() < 200, "a key holds 256 bytes");
         assert_eq!(Memory::parse(&words), Some(memory));
         assert_eq!(Memory::parse(b" enabled=1"), None);
         let older = Memory::parse(b" enabled=0 failure=1 backlog=64 wait=3").unwrap();
-        assert_eq!(older.recorder, None);
+        assert_eq!((older.recorder, older.titles), (None, Titles::AsBefore));
     }
 
     #[test]

@@ -49,6 +49,12 @@ pub fn wall_us() -> i64 {
     micros(clock_gettime(ClockId::Realtime))
 }
 
+/// Microseconds that this process has used of the CPUs.
+#[must_use]
+pub fn cpu_us() -> u64 {
+    u64::try_from(micros(clock_gettime(ClockId::ProcessCPUTime))).unwrap_or(0)
+}
+
 /// All clocks at one moment, as near as they can be read.
 #[must_use]
 pub fn now() -> Now {

@@ -1,22 +1,27 @@
 //! The configuration file: the options of `record`, one a line, in a small part of TOML.
 //!
-//! `name = value`, where a value is a text in quotes, `true` or `false`, or a list of texts, which may
-//! go over several lines; `#` begins a comment. Tables, numbers and dates are not needed and not
-//! taken (TOML 1.0 has them). An error says where it stands; an unknown name is refused with the
+//! `name = value`, where a value is a text in quotes, a whole number, `true` or `false`, or a list of
+//! texts, which may go over several lines; `#` begins a comment. Tables, other numbers and dates are
+//! not needed and not taken (TOML 1.0 has them). An error says where it stands; an unknown name is refused with the
 //! nearest that is known, so that a slip never silently loses a bound.
 
 use std::fmt;
 
-/// The names that may stand in the file: those of the options of `record`.
-pub const NAMES: [&str; 9] = [
+/// The names that may stand in the file: the options of `record`, and its lists.
+pub const NAMES: [&str; 14] = [
     "dns",
+    "environment",
+    "exclude",
     "for",
     "kernel-buffers",
     "key",
     "linger",
+    "max-cpu",
     "max-disk",
+    "max-events",
     "output",
     "share-audit",
+    "watch-reads",
     "without",
 ];
 
@@ -39,6 +44,8 @@ pub struct Setting {
 pub enum Value {
     /// A text.
     Text(String),
+    /// A whole number.
+    Number(u64),
     /// `true` or `false`.
     Flag(Flag),
     /// Texts.
@@ -227,12 +234,15 @@ impl Reader<'_> {
                 match self.word().as_str() {
                     "true" => Ok(Value::Flag(Flag::Yes)),
                     "false" => Ok(Value::Flag(Flag::No)),
-                    word => {
-                        self.at = began;
-                        self.error(format!(
-                            "expected a text in quotes, true, false or a list, found {word:?}"
-                        ))
-                    }
+                    word => number(word).map(Value::Number).map_or_else(
+                        || {
+                            self.at = began;
+                            self.error(format!(
+                                "expected a text in quotes, a whole number, true, false or a list, found {word:?}"
+                            ))
+                        },
+                        Ok,
+                    ),
                 }
             }
         }
@@ -290,6 +300,15 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// A whole number without sign; TOML lets `_` stand between digits, and no 0 before others.
+fn number(word: &str) -> Option<u64> {
+    let digits = word
+        .split('_')
+        .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_number = digits && (word == "0" || !word.starts_with('0'));
+    is_number.then(|| word.replace('_', "").parse().ok())?
 }
 
 /// The name that is most like a word, if there are any names.
@@ -356,6 +375,10 @@ mod tests {
                 column: 12
             }
         );
+        assert_eq!(
+            parse("max-events = 20_000").unwrap()[0].value,
+            Value::Number(20_000)
+        );
         assert_eq!(parse("").unwrap(), []);
         assert_eq!(parse("share_audit = false").unwrap()[0].name, "share-audit");
     }
@@ -371,7 +394,20 @@ mod tests {
             error("key = \"a\n"),
             "1:9: expected \" at the end of the text, found the end of the line"
         );
-        assert!(error("dns = yes").starts_with("1:7: expected a text in quotes, true"));
+        assert!(
+            error("dns = yes").starts_with("1:7: expected a text in quotes, a whole number, true")
+        );
+        for bad in [
+            "01",
+            "1_",
+            "_1",
+            "1__0",
+            "-1",
+            "1.5",
+            "99999999999999999999",
+        ] {
+            assert!(parse(&format!("max-events = {bad}")).is_err(), "{bad}");
+        }
         assert!(error("[record]").starts_with("1:1: tables are not used"));
         assert_eq!(
             error("dns = true\ndns = true"),

@@ -14,6 +14,7 @@ pub mod install;
 pub mod isolate;
 pub mod journal;
 pub mod keys;
+pub mod lists;
 pub mod machine;
 pub mod namespace;
 pub mod normalize;

@@ -76,7 +76,7 @@ fn everything(queue: &mut Queue, files: &mut Files) -> Vec<Told> {
     loop {
         let mut batch = Batch::new();
         let drained = queue.drain(&mut batch).unwrap();
-        let named = files.name_all(&batch, &mut told);
+        let named = files.name_all(&batch, &mut None, &mut told);
         assert_eq!(named.malformed, None);
         if drained == Drained::Empty {
             return told.0;

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use super::words::Given;
 use crate::config::{self, Flag, Setting, Value};
+use crate::lists::{self, Lists};
 use crate::normalize::ledger;
 use crate::record::sources::Dns;
+use crate::record::thin::{self, Bounds};
 use crate::record::{self, Options};
 use crate::source::Feed;
 use crate::source::audit::Share;
@@ -21,9 +23,12 @@ struct FromFile {
     key: Option<PathBuf>,
     duration: Option<Duration>,
     max_disk: Option<u64>,
+    max_events: Option<u64>,
+    max_cpu: Option<u32>,
     kernel_buffers: Option<u64>,
     linger: Option<Duration>,
     without: Vec<Feed>,
+    lists: Lists,
     dns: Option<Flag>,
     share_audit: Option<Flag>,
 }
@@ -55,35 +60,56 @@ impl FromFile {
     fn take(&mut self, setting: &Setting) -> Result<(), String> {
         let text = || match &setting.value {
             Value::Text(text) => Ok(text.as_str()),
-            Value::Flag(_) | Value::List(_) => Err("expected a text in quotes".to_owned()),
+            Value::Number(_) | Value::Flag(_) | Value::List(_) => {
+                Err("expected a text in quotes".to_owned())
+            }
         };
         let flag = || match setting.value {
             Value::Flag(flag) => Ok(flag),
-            Value::Text(_) | Value::List(_) => Err("expected true or false".to_owned()),
+            Value::Text(_) | Value::Number(_) | Value::List(_) => {
+                Err("expected true or false".to_owned())
+            }
+        };
+        let number = || match setting.value {
+            Value::Number(number) => Ok(number),
+            Value::Text(_) | Value::Flag(_) | Value::List(_) => {
+                Err("expected a whole number".to_owned())
+            }
         };
         match setting.name {
             "output" => self.output = Some(text()?.into()),
             "key" => self.key = Some(text()?.into()),
             "for" => self.duration = Some(duration(text()?)?),
             "max-disk" => self.max_disk = Some(size(text()?)?),
+            "max-events" => self.max_events = Some(events(number()?)?),
+            "max-cpu" => self.max_cpu = Some(percent(number()?)?),
             "kernel-buffers" => self.kernel_buffers = Some(size(text()?)?),
             "linger" => self.linger = Some(duration(text()?)?),
             "dns" => self.dns = Some(flag()?),
             "share-audit" => self.share_audit = Some(flag()?),
-            "without" => match &setting.value {
-                Value::List(list) => {
-                    for word in list {
-                        self.without.push(optional_source(word)?);
-                    }
-                }
-                Value::Text(_) | Value::Flag(_) => {
-                    return Err("expected a list of texts".to_owned());
-                }
-            },
+            "without" => self.without = list(&setting.value, optional_source)?,
+            "watch-reads" => self.lists.reads = list(&setting.value, lists::path)?,
+            "environment" => self.lists.variables = list(&setting.value, lists::variable)?,
+            "exclude" => self.lists.excluded = list(&setting.value, lists::directory)?,
             // Each of the names that a file may hold stands above.
             other => return Err(format!("{other} is not an option of record")),
         }
         Ok(())
+    }
+}
+
+/// The list that was given; none given, that of the file.
+fn given_or<T>(given: Vec<T>, file: Vec<T>) -> Vec<T> {
+    if given.is_empty() { file } else { given }
+}
+
+/// Each text of a list, read by `read`, which says what it expected.
+fn list<T>(value: &Value, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    match value {
+        Value::List(texts) => texts.iter().map(|text| read(text)).collect(),
+        Value::Text(_) | Value::Number(_) | Value::Flag(_) => {
+            Err("expected a list of texts".to_owned())
+        }
     }
 }
 
@@ -103,6 +129,12 @@ pub(super) fn options(given: &Given) -> Result<Options, String> {
     let time = |name| Ok::<_, String>(given.read(name, duration)?.pop());
     let bytes = |name| Ok::<_, String>(given.read(name, size)?.pop());
     let without = given.read("without", optional_source)?;
+    let whole = |text: &str| {
+        let number = text.parse::<u64>();
+        number.map_err(|_| "expected a whole number".to_owned())
+    };
+    let max_events = given.read("max-events", |text| events(whole(text)?))?.pop();
+    let max_cpu = given.read("max-cpu", |text| percent(whole(text)?))?.pop();
     Ok(Options {
         output,
         key: given.path("key").or(file.key),
@@ -113,11 +145,24 @@ pub(super) fn options(given: &Given) -> Result<Options, String> {
         kernel_bytes: bytes("kernel-buffers")?
             .or(file.kernel_buffers)
             .unwrap_or(record::KERNEL_BYTES),
-        without: if without.is_empty() {
-            file.without
-        } else {
-            without
+        bounds: Bounds {
+            events_a_second: max_events
+                .or(file.max_events)
+                .unwrap_or(thin::EVENTS_A_SECOND),
+            cpu_percent: max_cpu.or(file.max_cpu).unwrap_or(thin::CPU_PERCENT),
         },
+        lists: Lists {
+            reads: given_or(given.read("watch-reads", lists::path)?, file.lists.reads),
+            variables: given_or(
+                given.read("environment", lists::variable)?,
+                file.lists.variables,
+            ),
+            excluded: given_or(
+                given.read("exclude", lists::directory)?,
+                file.lists.excluded,
+            ),
+        },
+        without: given_or(without, file.without),
         dns: if given.has("dns") || file.dns == Some(Flag::Yes) {
             Dns::Seen
         } else {
@@ -131,6 +176,24 @@ pub(super) fn options(given: &Given) -> Result<Options, String> {
         linger: time("linger")?.or(file.linger).unwrap_or(tree::LINGER),
         command: given.tail.clone(),
     })
+}
+
+/// Events a second: below this even an idle machine would be thinned.
+fn events(number: u64) -> Result<u64, String> {
+    const LEAST: u64 = 100;
+    const MOST: u64 = 10_000_000;
+    (LEAST..=MOST)
+        .contains(&number)
+        .then_some(number)
+        .ok_or_else(|| format!("expected {LEAST} to {MOST} events a second, found {number}"))
+}
+
+/// A share of one CPU in percent; more than 100 on a machine that has several to spare.
+fn percent(number: u64) -> Result<u32, String> {
+    u32::try_from(number)
+        .ok()
+        .filter(|percent| (1..=1_000).contains(percent))
+        .ok_or_else(|| format!("expected 1 to 1000 percent of one CPU, found {number}"))
 }
 
 /// A source that a recording can do without.

@@ -39,6 +39,11 @@ Exit codes:
 
 const JSON: Word = Word::flag("json", "Print JSON");
 
+/// Where a command writes to, by one name and one letter in all of them.
+const fn output(value: &'static str, help: &'static str) -> Word {
+    Word::one("output", value, help).or('o')
+}
+
 const JOURNAL: Option<(&str, &str)> = Some(("DIR", "The directory of the journal"));
 
 pub(super) const INSTALL: Shape = Shape {
@@ -84,12 +89,10 @@ Existing files are never written over.",
     argument: None,
     tail: None,
     options: &[
-        Word::one(
-            "output",
+        output(
             "DIR",
             "The directory for the three files; made if it is missing",
-        )
-        .or('o'),
+        ),
         JSON,
     ],
 };
@@ -115,12 +118,10 @@ are recorded: all that it forks, however they detach themselves.",
     argument: None,
     tail: Some(("COMMAND", "The command to record, with its arguments")),
     options: &[
-        Word::one(
-            "output",
+        output(
             "DIR",
             "The directory of the journal; new, empty, or with a recording that a crash broke off",
-        )
-        .or('o'),
+        ),
         Word::one(
             "below",
             "DIR",
@@ -147,6 +148,16 @@ are recorded: all that it forks, however they detach themselves.",
             "Disk space that the journal may take: 500MiB, 2GiB (the default); then the oldest segments are removed, and it says so",
         ),
         Word::one(
+            "max-events",
+            "NUMBER",
+            "Events a second that are written at the most: 50000 by default; above, what happens to files is left out first, and counted",
+        ),
+        Word::one(
+            "max-cpu",
+            "PERCENT",
+            "What the recorder may use of one CPU: 100 by default; above, fewer file events are looked at, and the others counted",
+        ),
+        Word::one(
             "kernel-buffers",
             "SIZE",
             "Kernel memory for the rings of all CPUs together: 64MiB by default",
@@ -155,6 +166,24 @@ are recorded: all that it forks, however they detach themselves.",
             "without",
             "SOURCE",
             "A source to leave out: audit, fanotify, proc_connector, sock_diag, taskstats or perf_stacks; may be given again",
+        )
+        .again(),
+        Word::one(
+            "watch-reads",
+            "PATH",
+            "A file whose reading is told beside those that always are; of a directory, which ends in /, every file; may be given again",
+        )
+        .again(),
+        Word::one(
+            "environment",
+            "NAME",
+            "A variable that is kept of a new program's environment; may be given again",
+        )
+        .again(),
+        Word::one(
+            "exclude",
+            "DIR",
+            "A directory below which nothing is told of files, but where they start something by themselves; may be given again",
         )
         .again(),
         Word::flag(
@@ -183,12 +212,7 @@ root, what belongs to others is left out, and it says so.",
     argument: None,
     tail: None,
     options: &[
-        Word::one(
-            "output",
-            "DIR",
-            "The directory of the journal; must be new or empty",
-        )
-        .or('o'),
+        output("DIR", "The directory of the journal; must be new or empty"),
         JSON,
     ],
 };
@@ -214,7 +238,7 @@ STICK/journal, SHA256SUMS and anchor.json beside it. Everything is read back. Wr
     argument: JOURNAL,
     tail: None,
     options: &[
-        Word::one("output", "STICK", "Where the copy goes; must not hold one").or('o'),
+        output("STICK", "Where the copy goes; must not hold one"),
         JSON,
     ],
 };

@@ -157,7 +157,7 @@ impl Normalizer {
             .flatten()
         {
             return Some(Arguments {
-                bytes: environment::chosen(&environment).into(),
+                bytes: environment::chosen(&environment, &self.settings.lists.variables).into(),
                 had: Some(Had::Raced),
             });
         }

@@ -52,8 +52,11 @@ impl Normalizer {
         let Some(mut files) = self.files.take() else {
             return;
         };
-        let named = files.name_all(batch, self);
+        let mut left = self.files_left;
+        let named = files.name_all(batch, &mut left, self);
+        self.files_left = left;
         self.files = Some(files);
+        self.passed_over = self.passed_over.saturating_add(named.passed_over);
         if named.overflows > 0 {
             self.ledger.overrun(Feed::Fanotify, named.overflows);
         }
@@ -89,6 +92,12 @@ impl Normalizer {
     }
 
     fn file_record(&mut self, record: &FileRecord<'_>) {
+        let ends = [record.path, record.to].into_iter().flatten();
+        let lists = &self.settings.lists;
+        let is_read = record.seen.has(Seen::OPENED);
+        if !is_read && record.path.is_some() && ends.clone().all(|path| lists.is_excluded(path)) {
+            return;
+        }
         let who = if record.pid == 0 {
             Who::Nobody
         } else {

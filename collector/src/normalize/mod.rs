@@ -7,6 +7,7 @@
 use crate::bounded::Bounded;
 use crate::clock::Now;
 use crate::image_hash::ImageHashes;
+use crate::lists::Lists;
 use crate::process_table::{Namespaces, Place, ProcessTable};
 use crate::procfs;
 use crate::snapshot::{Root, accounts};
@@ -118,6 +119,8 @@ pub struct Settings {
     pub host: Vec<u8>,
     /// This boot.
     pub boot: BootId,
+    /// What the user added and left out.
+    pub lists: Lists,
 }
 
 /// Where events go.
@@ -141,6 +144,10 @@ pub struct Normalizer {
     starts: Starts,
     flows: Flows,
     files: Option<Files>,
+    /// File events that may be looked at until the next round; `None` for all.
+    files_left: Option<u64>,
+    /// File events that were passed over since that was last asked.
+    passed_over: u64,
     /// Files that were told to be created, by device and inode, with their birth.
     born: Bounded<(u64, u64), u64>,
     /// Exit codes by pid, with the time of their note.
@@ -244,6 +251,8 @@ impl Normalizer {
             starts: Starts::default(),
             flows: Flows::default(),
             files,
+            files_left: None,
+            passed_over: 0,
             born: Bounded::new(BORN_MAX),
             codes: HashMap::new(),
             code_order: VecDeque::new(),
@@ -272,7 +281,10 @@ impl Normalizer {
 
     /// Takes what was drained from one source.
     pub fn batch(&mut self, batch: &Batch) {
-        if batch.overruns > 0 {
+        if batch.feed == Feed::Fanotify {
+            // Its queue counts what it sheds.
+            self.ledger.lost(batch.feed, batch.overruns);
+        } else if batch.overruns > 0 {
             self.ledger.overrun(batch.feed, batch.overruns);
         }
         match batch.feed {
@@ -334,7 +346,9 @@ impl Normalizer {
                     stack: Some((pointer, bytes)),
                     ..
                 } => {
-                    if let Some(texts) = stack::texts(pointer, bytes) {
+                    if let Some(texts) =
+                        stack::texts(pointer, bytes, &self.settings.lists.variables)
+                    {
                         let at_us = self.perf_us(record.stamp.time_ns);
                         self.starts.by_stack(record.stamp.pid, at_us, texts);
                     }
@@ -460,6 +474,16 @@ impl Normalizer {
         // count is the nearer to the truth.
         self.ledger
             .lost_in_all(Feed::Audit, serials.max(u64::from(kernel)));
+    }
+
+    /// Looks at no more file events than these until it is said anew; `None` for all.
+    pub fn bound_files(&mut self, files: Option<u64>) {
+        self.files_left = files;
+    }
+
+    /// How many file events were passed over since the last call.
+    pub fn take_passed_over(&mut self) -> u64 {
+        std::mem::take(&mut self.passed_over)
     }
 
     /// Whether a process that stands is of those that are recorded.
@@ -655,6 +679,7 @@ mod tests {
             tracepoints: Tracepoints::default(),
             host: b"host".to_vec(),
             boot: BootId::default(),
+            lists: Lists::default(),
         }
     }
 

@@ -11,9 +11,10 @@ use crate::source::native::u64_at;
 /// Pointers that are looked for at the most: they must lie in the copied bytes.
 const POINTERS_MAX: usize = 2_000;
 
-/// The texts on a stack that begins at `pointer`; `None` if it is not a new program's.
+/// The texts on a stack that begins at `pointer`, with the variables that are chosen or `added`; `None`
+/// if it is not a new program's.
 #[must_use]
-pub fn texts(pointer: u64, stack: &[u8]) -> Option<StackTexts> {
+pub fn texts(pointer: u64, stack: &[u8], added: &[Vec<u8>]) -> Option<StackTexts> {
     let argc = usize::try_from(u64_at(stack, 0)?).ok()?;
     if argc == 0 || argc > POINTERS_MAX {
         return None;
@@ -43,7 +44,7 @@ pub fn texts(pointer: u64, stack: &[u8]) -> Option<StackTexts> {
             }
         }
         match text_of(pointer, stack, first + 8 * number) {
-            Some((text, Whole::Yes)) => found.keep_variable(text),
+            Some((text, Whole::Yes)) => found.keep_variable(text, added),
             // Those behind it lie further up still.
             Some((_, Whole::No)) | None => {
                 found.environment_whole = Whole::No;
@@ -65,8 +66,8 @@ fn text_of(pointer: u64, stack: &[u8], place: usize) -> Option<(&[u8], Whole)> {
 }
 
 impl StackTexts {
-    fn keep_variable(&mut self, variable: &[u8]) {
-        if !environment::is_chosen(variable) {
+    fn keep_variable(&mut self, variable: &[u8], added: &[Vec<u8>]) {
+        if !environment::is_chosen(variable, added) {
             return;
         }
         if self.environment.len() + variable.len() < environment::BYTES_MAX {
@@ -105,7 +106,7 @@ mod tests {
     #[test]
     fn whole_arguments_and_chosen_variables_are_found() {
         let variables: &[&[u8]] = &[b"HOME=/", b"LD_PRELOAD=/x.so", b"PATH=/bin"];
-        let found = texts(AT, &stack(&[b"sh", b"-c", b""], variables)).unwrap();
+        let found = texts(AT, &stack(&[b"sh", b"-c", b""], variables), &[]).unwrap();
         assert_eq!(
             found,
             StackTexts {
@@ -121,7 +122,7 @@ mod tests {
     fn every_cut_gives_fewer_texts_and_says_so() {
         let whole = stack(&[b"first", b"second"], &[b"PATH=/bin"]);
         for cut in 0..whole.len() {
-            if let Some(found) = texts(AT, &whole[..cut]) {
+            if let Some(found) = texts(AT, &whole[..cut], &[]) {
                 assert_eq!(found.environment_whole, Whole::No, "cut at {cut}");
                 assert!(found.environment.is_empty());
             }
@@ -132,8 +133,8 @@ mod tests {
     fn pointers_that_lead_elsewhere_find_nothing() {
         let mut bytes = stack(&[b"sh"], &[]);
         bytes[8..16].fill(0xff);
-        assert_eq!(texts(AT, &bytes), None);
-        assert_eq!(texts(AT, &[0xff; 64]), None);
-        assert_eq!(texts(AT, b""), None);
+        assert_eq!(texts(AT, &bytes, &[]), None);
+        assert_eq!(texts(AT, &[0xff; 64], &[]), None);
+        assert_eq!(texts(AT, b"", &[]), None);
     }
 }

@@ -58,9 +58,11 @@ pub fn plan(options: &Options) -> String {
     line(
         "bounds",
         &format!(
-            "{} MiB of disk, {} MiB of rings in the kernel",
+            "{} MiB of disk, {} MiB of rings in the kernel, {} events a second, {} % of one CPU",
             options.max_disk >> 20,
-            options.kernel_bytes >> 20
+            options.kernel_bytes >> 20,
+            options.bounds.events_a_second,
+            options.bounds.cpu_percent
         ),
     );
     let without: Vec<_> = options
@@ -74,20 +76,23 @@ pub fn plan(options: &Options) -> String {
     if options.dns == Dns::Seen {
         line("names", "answers of name servers are recorded");
     }
-    let names: Vec<_> = environment::CHOSEN
-        .iter()
-        .map(|name| String::from_utf8_lossy(name))
-        .collect();
+    let chosen = environment::CHOSEN.iter().copied();
+    let added = options.lists.variables.iter().map(Vec::as_slice);
+    let names: Vec<String> = chosen.chain(added).map(shown).collect();
     line("variables", &names.join(" "));
-    for read in crate::source::fanotify::watched_reads() {
-        line(
-            "reads of",
-            &String::from_utf8_lossy(&read).escape_debug().to_string(),
-        );
+    for read in crate::source::fanotify::watched_reads(&options.lists.reads) {
+        line("reads of", &shown(&read));
+    }
+    for directory in &options.lists.excluded {
+        line("no files below", &shown(directory));
     }
     text.push('\n');
     text.push_str(&crate::probe::probe().to_string());
     text
+}
+
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).escape_debug().to_string()
 }
 
 /// Sources and settings, as the journal holds them.
@@ -101,6 +106,7 @@ pub(super) fn configuration(
         .iter()
         .map(|word| word.to_string_lossy())
         .collect();
+    let texts = |list: &[Vec<u8>]| list.iter().map(|text| shown(text)).collect::<Vec<_>>();
     serde_json::json!({
         "command": command,
         "dns": options.dns == Dns::Seen,
@@ -109,6 +115,11 @@ pub(super) fn configuration(
         "kernel_bytes": options.kernel_bytes,
         "linger_s": options.linger.as_secs(),
         "max_disk_bytes": options.max_disk,
+        "events_a_second": options.bounds.events_a_second,
+        "cpu_percent": options.bounds.cpu_percent,
+        "reads_added": texts(&options.lists.reads),
+        "variables_added": texts(&options.lists.variables),
+        "excluded": texts(&options.lists.excluded),
         "share_audit": options.share == Share::Yes,
         "sealed": options.key.is_some(),
         "sources": levels,

@@ -1,8 +1,9 @@
 //! Which sources this endpoint gives, each at the best step of its ladder.
 
+use super::Options;
 use crate::namespace;
 use crate::normalize::ArgsFrom;
-use crate::source::audit::{Audit, AuditError, Role, Share};
+use crate::source::audit::{Audit, AuditError, Role};
 use crate::source::fanotify::{self, Executions, Files};
 use crate::source::perf::{Clock, Perf, PerfOptions, Stack, Tracepoints};
 use crate::source::proc_connector::ProcConnector;
@@ -58,16 +59,12 @@ pub enum Dns {
     Left,
 }
 
-/// Opens everything but `without`. perf is the spine: without it nothing is recorded.
+/// Opens everything but what is to be left out. perf is the spine: without it nothing is recorded.
 ///
 /// # Errors
 /// perf cannot be had.
-pub fn open(
-    kernel_bytes: u64,
-    without: &[Feed],
-    dns: Dns,
-    share: Share,
-) -> Result<Sources, SourceError> {
+pub fn open(options: &Options) -> Result<Sources, SourceError> {
+    let (without, dns) = (&options.without, options.dns);
     let left_out = |feed: Feed| {
         let reason = io::Error::other("left out as asked");
         without
@@ -76,7 +73,7 @@ pub fn open(
     };
     let audit = match left_out(Feed::Audit) {
         Some(error) => Err(AuditError::Failed(error)),
-        None => Audit::open(share),
+        None => Audit::open(options.share),
     };
     let owner = audit
         .as_ref()
@@ -94,7 +91,7 @@ pub fn open(
         ArgsFrom::Stack
     };
     let perf = Perf::open(PerfOptions {
-        budget_bytes: kernel_bytes,
+        budget_bytes: options.kernel_bytes,
         stack,
     })?;
     let connector = match left_out(Feed::ProcConnector) {
@@ -113,6 +110,7 @@ pub fn open(
         Some(error) => Err(error),
         None => fanotify::open(&fanotify::Options {
             executions: Executions::LeftOut,
+            reads: options.lists.reads.clone(),
             ..fanotify::Options::default()
         }),
     };

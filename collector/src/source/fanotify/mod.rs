@@ -55,6 +55,8 @@ pub struct Options {
     /// The most bytes that may wait in the kernel; beyond, events are read and counted as
     /// lost without being looked at, until half of it is left.
     pub waiting_bytes_max: u64,
+    /// Files whose reading is told beside those that always are; a directory ends in `/`.
+    pub reads: Vec<Vec<u8>>,
 }
 
 impl Default for Options {
@@ -62,6 +64,7 @@ impl Default for Options {
         Self {
             executions: Executions::Recorded,
             waiting_bytes_max: 32 << 20,
+            reads: Vec::new(),
         }
     }
 }
@@ -147,6 +150,7 @@ pub fn open(options: &Options) -> Result<(Queue, Files), SourceError> {
         refusals: Vec::new(),
         directories: Directories::default(),
         watched: Watched::default(),
+        reads: options.reads.clone(),
         marked: HashMap::new(),
         paths: Paths::default(),
         times: Times::default(),
@@ -158,9 +162,9 @@ pub fn open(options: &Options) -> Result<(Queue, Files), SourceError> {
 
 /// The files and directories of which reads are told, as far as they exist here now.
 #[must_use]
-pub fn watched_reads() -> Vec<Vec<u8>> {
+pub fn watched_reads(added: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let passwd = std::fs::read("/etc/passwd").unwrap_or_default();
-    let watched = Watched::for_accounts(&passwd);
+    let watched = Watched::for_accounts(&passwd).and(added);
     let mut paths: Vec<Vec<u8>> = watched
         .files()
         .chain(watched.directories())
@@ -183,6 +187,8 @@ pub struct Files {
     refusals: Vec<Refusal>,
     directories: Directories,
     watched: Watched,
+    /// What was added to them.
+    reads: Vec<Vec<u8>>,
     /// Files with a mark of their own, by identity, for filesystems whose handles cannot be opened.
     marked: HashMap<Vec<u8>, Vec<u8>>,
     paths: Paths,
@@ -354,9 +360,10 @@ impl Files {
     /// Puts marks on the watched files that `pid` can see. A file that refuses is left: its
     /// filesystem has no identities, and none of its events could be named.
     fn mark_watched(&mut self, pid: Option<u32>) {
-        let group = self.group.as_fd();
+        let (group, reads) = (self.group.as_fd(), &self.reads);
         let work = || {
-            let watched = Watched::for_accounts(&std::fs::read("/etc/passwd").unwrap_or_default());
+            let passwd = std::fs::read("/etc/passwd").unwrap_or_default();
+            let watched = Watched::for_accounts(&passwd).and(reads);
             let files = watched.files().map(|path| (path, Want::File));
             let directories = watched.directories().map(|path| (path, Want::FilesWithin));
             let marked = files

@@ -21,6 +21,8 @@ const VANISHED_DEPTH_MAX: usize = 64;
 pub struct Named {
     /// Records given.
     pub records: u64,
+    /// Events that were not looked at: the bound was reached.
+    pub passed_over: u64,
     /// Times that the kernel's own queue ran over; how many events that cost is not known.
     pub overflows: u64,
     /// Where the batch could not be read to its end.
@@ -176,9 +178,14 @@ pub trait Audience {
 }
 
 impl Files {
-    /// Gives every event of a batch to `audience`, with its names. Batches must come in the
-    /// order in which they were drained: directories are followed as they move.
-    pub fn name_all(&mut self, batch: &Batch, audience: &mut dyn Audience) -> Named {
+    /// Gives the events of a batch to `audience`, with their names: all, or as many as are `left`.
+    /// Batches must come in the order in which they were drained: directories are followed as they move.
+    pub fn name_all(
+        &mut self,
+        batch: &Batch,
+        left: &mut Option<u64>,
+        audience: &mut dyn Audience,
+    ) -> Named {
         let mut named = Named::default();
         let mut paths = std::mem::take(&mut self.paths);
         self.times = self.times.next(batch.drained_us, clock::now().offset_us());
@@ -203,6 +210,15 @@ impl Files {
             if event.pid == self.own_pid {
                 continue;
             }
+            match left {
+                Some(0) => {
+                    named.passed_over += 1;
+                    self.pass_over(&event);
+                    continue;
+                }
+                Some(left) => *left -= 1,
+                None => {}
+            }
             let later = events.clone();
             self.eyes = u32::try_from(event.pid)
                 .ok()
@@ -214,6 +230,14 @@ impl Files {
         }
         self.paths = paths;
         named
+    }
+
+    /// Keeps what is remembered true across an event that is not looked at.
+    fn pass_over(&mut self, event: &WireEvent<'_>) {
+        let moved = libc::FAN_RENAME | libc::FAN_MOVED_FROM | libc::FAN_MOVED_TO | libc::FAN_DELETE;
+        if event.mask & libc::FAN_ONDIR != 0 && event.mask & moved != 0 {
+            self.directories.clear();
+        }
     }
 
     /// Names what happened in `event`; `later` are the events after it.

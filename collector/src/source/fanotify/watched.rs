@@ -88,6 +88,18 @@ impl Watched {
         watched
     }
 
+    /// The same and what a user `added`: a path that ends in `/` is a directory of which every file counts.
+    #[must_use]
+    pub fn and(mut self, added: &[Vec<u8>]) -> Self {
+        for path in added {
+            match path.strip_suffix(b"/") {
+                Some(directory) => self.directories.insert(directory.to_vec()),
+                None => self.files.insert(path.clone()),
+            };
+        }
+        self
+    }
+
     /// Adds what `other` watches.
     pub fn extend(&mut self, other: Self) {
         self.files.extend(other.files);
@@ -154,6 +166,9 @@ mod tests {
         assert_eq!(watched.wants(b"/etc/shadow"), Some(Want::File));
         assert_eq!(watched.wants(b"//.ssh"), None);
         assert_eq!(watched.wants(b"/etc/passwd"), None);
+        let more = watched.and(&[b"/etc/passwd".to_vec(), b"/srv/keys/".to_vec()]);
+        assert_eq!(more.wants(b"/etc/passwd"), Some(Want::File));
+        assert_eq!(more.wants(b"/srv/keys"), Some(Want::FilesWithin));
     }
 
     #[test]

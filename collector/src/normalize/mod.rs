@@ -10,10 +10,9 @@ use crate::image_hash::ImageHashes;
 use crate::lists::Lists;
 use crate::process_table::{Namespaces, Place, ProcessTable};
 use crate::procfs;
-use crate::snapshot::{Root, accounts};
+use crate::source::audit::Role;
 use crate::source::audit::assemble::Assembler;
-use crate::source::audit::{AuditNow, Role};
-use crate::source::fanotify::{Files, Refusal};
+use crate::source::fanotify::Files;
 use crate::source::perf::record::RecordKind;
 use crate::source::perf::{Clock, Tracepoints};
 use crate::source::proc_connector::{Note, Sequences};
@@ -25,11 +24,9 @@ use flows::{Flows, StateFields};
 use hurry::{Hurry, Presses};
 use ledger::Ledger;
 use queue::Queue;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use saigen_schemas::event::{BootId, Event, ProcessKey, Source, Touch};
 use sorter::Sorter;
 use starts::Starts;
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -38,10 +35,12 @@ use std::time::SystemTime;
 mod audit;
 mod emit;
 mod emit_start;
+mod endings;
 pub mod environment;
 pub mod fact;
 mod files;
 mod flows;
+mod follow;
 mod hurry;
 pub mod ledger;
 mod listeners;
@@ -367,27 +366,6 @@ impl Normalizer {
         }
     }
 
-    /// A task ended: its process has used so much more.
-    fn used(&mut self, ended: taskstats::Ended, at_us: u64) {
-        match self.used.entry(ended.pid) {
-            Entry::Occupied(mut used) => used.get_mut().1.add(ended.usage),
-            Entry::Vacant(free) => {
-                free.insert((at_us, ended.usage));
-                self.used_order.push_back((at_us, ended.pid));
-            }
-        }
-        if self.used_order.len() > USED_MAX
-            && let Some((at_us, pid)) = self.used_order.pop_front()
-            && self.used.get(&pid).is_some_and(|used| used.0 == at_us)
-        {
-            self.used.remove(&pid);
-        }
-        if self.settings.codes == Codes::Taskstats {
-            self.codes.insert(ended.pid, (at_us, ended.code));
-            self.code_order.push_back((at_us, ended.pid));
-        }
-    }
-
     /// A round of draining ended that began when the clocks stood so. What is complete by now is
     /// emitted.
     pub fn round(&mut self, began: Now, sink: Sink<'_>) {
@@ -453,39 +431,6 @@ impl Normalizer {
         &self.table
     }
 
-    /// What is known of audit by its own answers.
-    #[must_use]
-    pub fn audit_now(&self) -> AuditNow {
-        AuditNow {
-            status: self.assembler.status,
-            rules: self.assembler.rules,
-        }
-    }
-
-    /// Brings what audit counts by itself into the ledger. `before` is what the kernel had lost when
-    /// recording began.
-    pub fn settle_losses(&mut self, before: u32) {
-        let assembler = &self.assembler;
-        let kernel = assembler
-            .kernel_lost
-            .map_or(0, |lost| lost.wrapping_sub(before));
-        let serials = assembler.missing_serials.saturating_add(assembler.unread);
-        // A record that the kernel dropped may leave a serial without records, or not: the larger
-        // count is the nearer to the truth.
-        self.ledger
-            .lost_in_all(Feed::Audit, serials.max(u64::from(kernel)));
-    }
-
-    /// Looks at no more file events than these until it is said anew; `None` for all.
-    pub fn bound_files(&mut self, files: Option<u64>) {
-        self.files_left = files;
-    }
-
-    /// How many file events were passed over since the last call.
-    pub fn take_passed_over(&mut self) -> u64 {
-        std::mem::take(&mut self.passed_over)
-    }
-
     /// Whether a process that stands is of those that are recorded.
     #[must_use]
     pub fn is_recorded(&self, pid: u32, start_us: u64) -> bool {
@@ -495,68 +440,6 @@ impl Normalizer {
             .get(key)
             .map_or(Place::Outside, |process| process.place);
         self.wanted(place) == Wanted::Yes
-    }
-
-    /// Reads the names of accounts again, if they changed.
-    pub fn follow_accounts(&mut self) {
-        let changed = std::fs::metadata("/etc/passwd")
-            .and_then(|status| status.modified())
-            .ok();
-        if changed.is_none() || changed == self.accounts_changed {
-            return;
-        }
-        let Ok(root) = Root::open(None) else { return };
-        let Some(passwd) = root.read(b"/etc/passwd") else {
-            return;
-        };
-        self.accounts_changed = changed;
-        self.accounts.clear();
-        for account in accounts::parse(&passwd.content) {
-            // Of several names of one user the first is the one that the system shows.
-            self.accounts
-                .entry(account.uid)
-                .or_insert_with(|| Arc::from(account.name));
-        }
-    }
-
-    /// Looks into a mount namespace as soon as it is heard of: what is mounted and written there
-    /// soon after is missed otherwise.
-    fn look_into(&mut self, kind: &RecordKind<'_>) {
-        if let (Some(files), RecordKind::Namespaces { pid, inodes, .. }) = (&mut self.files, kind) {
-            files.enter(*pid, inodes[sideband::MOUNTS]);
-        }
-    }
-
-    /// The file systems that cannot be watched of those that came since the last call, in words.
-    pub fn refused_mounts(&mut self) -> Vec<String> {
-        let refusals = self.files.as_mut().map(Files::take_refusals);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let words = |refusal: Refusal| {
-            let Refusal {
-                mount_point,
-                fs_type,
-                cause,
-            } = refusal;
-            format!(
-                "changes below {} ({}) are missed: {cause}",
-                text(&mount_point),
-                text(&fs_type)
-            )
-        };
-        refusals.into_iter().flatten().map(words).collect()
-    }
-
-    /// Follows mounts that came and went.
-    pub fn follow_mounts(&mut self) {
-        let Some(files) = &mut self.files else { return };
-        let mut fds: Vec<PollFd<'_>> = files
-            .mount_fds()
-            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::PRI))
-            .collect();
-        let changed = poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
-        if changed && files.mounts_changed().is_err() {
-            self.ledger.overrun(Feed::Fanotify, 1);
-        }
     }
 
     fn perf_ns(&self, clocks: Now) -> u64 {
@@ -630,22 +513,6 @@ impl Normalizer {
         }
     }
 
-    fn forget_codes(&mut self, now_us: u64) {
-        while let Some(&(at_us, pid)) = self.code_order.front() {
-            if at_us.saturating_add(10_000_000) > now_us {
-                break;
-            }
-            self.code_order.pop_front();
-            if self
-                .codes
-                .get(&pid)
-                .is_some_and(|(code_us, _)| *code_us == at_us)
-            {
-                self.codes.remove(&pid);
-            }
-        }
-    }
-
     /// Whether a process is to be recorded.
     fn wanted(&self, place: Place) -> Wanted {
         match (self.settings.scope, place) {
@@ -665,79 +532,4 @@ enum Wanted {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source::netlink;
-
-    fn settings() -> Settings {
-        Settings {
-            scope: Scope::System,
-            args_from: ArgsFrom::Audit,
-            audit: Some(Role::Owner),
-            codes: Codes::Connector,
-            perf_clock: Clock::Boot,
-            tracepoints: Tracepoints::default(),
-            host: b"host".to_vec(),
-            boot: BootId::default(),
-            lists: Lists::default(),
-        }
-    }
-
-    /// A batch with one call as audit tells of it, dated by the wall clock.
-    fn call_at(number: u32, wall_s: i64, serial: u64, boot_us: u64) -> Batch {
-        let mut batch = Batch::new();
-        batch.feed = Feed::Audit;
-        batch.drained_us = boot_us;
-        let subject = "success=yes exit=3 a0=0 a1=0 a2=0 a3=0 ppid=1 pid=4000001 auid=0 uid=0 gid=0 euid=0 egid=0 tty=(none) ses=1 comm=\"x\" exe=\"/bin/x\"";
-        for (kind, text) in [
-            (
-                1300_u16,
-                format!("arch=c000003e syscall={number} {subject}"),
-            ),
-            (1309, "argc=1 a0=\"x\"".to_owned()),
-            (1320, String::new()),
-        ] {
-            let mut datagram = vec![0; netlink::HEADER_BYTES];
-            datagram[4..6].copy_from_slice(&kind.to_le_bytes());
-            datagram.extend(format!("audit({wall_s}.000:{serial}): {text}").bytes());
-            batch.push_datagram(&datagram);
-        }
-        batch
-    }
-
-    #[test]
-    fn a_clock_that_goes_back_a_year_delays_and_loses_nothing() {
-        const EXECVE: u32 = 59;
-        const MEMFD_CREATE: u32 = 319;
-        const YEAR_US: i64 = 365 * 86_400 * 1_000_000;
-        let at = |boot_us: u64, wall_us: i64| Now {
-            boot_us,
-            monotonic_us: boot_us,
-            wall_us,
-        };
-        let wall_us = 1_700_000_000_000_000;
-        let mut normalizer = Normalizer::new(settings(), None, at(10_000_000, wall_us));
-        let mut told = Vec::new();
-        let mut sink = |event: &Event<'_>| told.push(event.kind.name().as_str());
-        normalizer.round(at(10_000_000, wall_us), &mut sink);
-        normalizer.batch(&call_at(EXECVE, 1_700_000_000, 1, 10_000_000));
-        // Dated by the old clock, and read when the new one stands.
-        let back = wall_us - YEAR_US;
-        normalizer.round(at(10_100_000, back + 100_000), &mut sink);
-        normalizer.batch(&call_at(MEMFD_CREATE, 1_700_000_000, 2, 10_100_000));
-        normalizer.batch(&call_at(
-            EXECVE,
-            (back + 200_000) / 1_000_000,
-            3,
-            10_200_000,
-        ));
-        for round in 1..40_u64 {
-            let passed = 100_000 * round;
-            let wall = back + i64::try_from(passed).unwrap();
-            normalizer.round(at(10_200_000 + passed, wall), &mut sink);
-        }
-        assert_eq!(normalizer.waiting(), 0, "nothing waits for a year");
-        told.sort_unstable();
-        assert_eq!(told, ["file.memory", "process.start", "process.start"]);
-    }
-}
+mod tests;

@@ -8,25 +8,20 @@ its length and bytes, an option one byte before its value, a word its number. Au
 a SYSCALL record with its EXECVE, CWD and PATH, or SOCKADDR records; what audit has no record for is one line of
 the same look. Parquet has a column a field and is written by pyarrow, in one row group. Needs: zstandard, pyarrow.
 """
-import datetime, ipaddress, json, pathlib, re, struct, sys, tempfile
+import datetime, ipaddress, json, pathlib, struct, sys, tempfile
 
 import pyarrow, pyarrow.parquet
 import zstandard
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "reader"))
+import wire
+from wire import varint, zigzag
+
 COMMON = {"ref", "seq", "time", "boot_us", "recorded", "recorded_us", "kind", "host", "boot", "source", "actor", "had", "extra"}
 
 
-def varint(value):
-    out = bytearray()
-    while value > 0x7f:
-        out.append(value & 0x7f | 0x80)
-        value >>= 7
-    return bytes(out + bytes([value]))
-
-
 def text(value):
-    value = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
-    return varint(len(value)) + value
+    return wire.text(value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape"))
 
 
 def option(value, put):
@@ -35,16 +30,6 @@ def option(value, put):
 
 def process(value):
     return varint(value["pid"]) + varint(value["start_us"]) + option(value.get("guid"), text)
-
-
-def load_kinds():
-    """The fields of each kind, with their types, from the table of the source."""
-    source = (pathlib.Path(__file__).parents[2] / "schemas/src/event/kinds.rs").read_text()
-    table = source[source.index("kinds! { 'a"):]
-    kinds = {}
-    for code, name, body in re.findall(r'(\d+) "([\w.]+)" \w+(?:<\'a>)? \{\n(.*?)\n    \}', table, re.S):
-        kinds[name] = (int(code), re.findall(r"^        (\w+): ([^\n]+?),$", body, re.M))
-    return kinds
 
 
 def micros(event):
@@ -65,12 +50,12 @@ def field(kind, value):
         return b"\x00"  # a word of a vocabulary: one byte
     if isinstance(value, (str, list, dict)):
         return text(value if isinstance(value, str) else json.dumps(value))
-    return varint(value << 1 if value >= 0 else (-value << 1) - 1) if kind == "i64" else varint(value)
+    return varint(zigzag(value)) if kind == "i64" else varint(value)
 
 
 def postcard(event, kinds):
     code, fields = kinds[event["kind"]]
-    out = varint(event["seq"]) + varint(micros(event) << 1) + option(event.get("boot_us"), varint)
+    out = varint(event["seq"]) + varint(zigzag(micros(event))) + option(event.get("boot_us"), varint)
     out += option(event.get("recorded"), text) + b"\x00" + option(event.get("actor"), process)
     out += text(event["host"]) + bytes.fromhex(event["boot"].replace("-", ""))
     out += text(json.dumps(event["had"]) if "had" in event else "") + text(json.dumps(event["extra"]) if "extra" in event else "")
@@ -139,7 +124,8 @@ def parquet(events, level):
 
 def main():
     lines = sys.stdin.buffer.read()
-    events, kinds = [json.loads(line) for line in lines.splitlines()], load_kinds()
+    events, kinds = [json.loads(line) for line in lines.splitlines()], {
+        name: (code, fields) for code, (name, fields) in wire.load_kinds().items()}
     packed = lambda data, level: len(zstandard.ZstdCompressor(level=level).compress(data))
     cards = b"".join(postcard(event, kinds) for event in events)
     records = "".join(line + "\n" for event in events for line in audit(event)).encode("utf-8", "surrogateescape")

@@ -7,30 +7,54 @@
 Checks checksums, chain, positions, tags (--key) or signatures (--public), and the root over every frame's
 events; prints one JSON line of counts, or the events (--events). Needs: zstandard, blake3, cryptography.
 """
-import argparse, ipaddress, json, pathlib, re, struct, sys, zlib
+import argparse, ipaddress, json, pathlib, struct, zlib
 
 import zstandard
 from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from wire import HOUSE, load_kinds, text, varint, zigzag
+
 HEADER = struct.Struct("<II4sBBHQQIII16sQqQ32s")
 OF_EVENTS = struct.Struct("<qqQ32s")
+DICTIONARY = zstandard.ZstdCompressionDict((HOUSE / "schemas/src/journal/dictionary.zdict").read_bytes())
 
 
 def domain(name, *parts):
     joined = b"".join(struct.pack("<Q", len(part)) + part for part in parts)
-    return blake3(joined, derive_key_context="saigen journal v0 " + name).digest()
+    return blake3(joined, derive_key_context="saigen journal v1 " + name).digest()
 
 
 def derive(name, key):
-    return blake3(key, derive_key_context="saigen journal v0 " + name).digest()
+    return blake3(key, derive_key_context="saigen journal v1 " + name).digest()
+
+
+def leaf_of_event(salt, row):
+    return blake3(salt + row + bytes(-len(salt + row) % 64), key=b"saigen journal v1 leaf of events").digest()
+
+
+def leaf_of_frame(digest):
+    return blake3(digest, key=b"saigen journal v1 leaf of frames").digest()
+
+
+def node(left, right):
+    return blake3(left + right, key=b"saigen journal v1 node of a tree").digest()
 
 
 def root_of(leaves):
     while len(leaves) > 1:
         pairs = [leaves[i:i + 2] for i in range(0, len(leaves), 2)]
-        leaves = [blake3(b"\x01" + p[0] + p[1]).digest() if len(p) == 2 else p[0] for p in pairs]
+        leaves = [node(*p) if len(p) == 2 else p[0] for p in pairs]
     return leaves[0]
+
+
+def decompress(payload, raw_len):
+    """A payload's own header says whether it was made with the format's dictionary."""
+    named = zstandard.get_frame_parameters(payload).dict_id
+    assert named in (0, DICTIONARY.dict_id()), "payload of another dictionary"
+    raw = zstandard.ZstdDecompressor(DICTIONARY if named else None).decompress(payload, max_output_size=raw_len)
+    assert len(raw) == raw_len, "payload is not as long as the header says"
+    return raw
 
 
 class Cursor:
@@ -75,18 +99,6 @@ def signed(value):
     return (value >> 1) ^ -(value & 1)
 
 
-def varint(value):
-    out = bytearray()
-    while value > 0x7f:
-        out.append(value & 0x7f | 0x80)
-        value >>= 7
-    return bytes(out + bytes([value]))
-
-
-def zigzag(value):
-    return value << 1 if value >= 0 else (-value << 1) - 1
-
-
 class References:
     """0 is none, 1 the next entry that was not used before, else the entry's number and 2."""
     def __init__(self, entries):
@@ -101,22 +113,8 @@ class References:
         return out
 
 
-def text(value):
-    return varint(len(value)) + value
-
-
 def process(key):
     return varint(key[0]) + varint(key[1]) + (b"\x01" + key[2] if key[2] else b"\x00")
-
-
-def load_kinds():
-    """Names and types of fields from the table in docs/EVENTS.md's source: code, name, fields."""
-    source = (pathlib.Path(__file__).parents[2] / "schemas/src/event/kinds.rs").read_text()
-    table = source[source.index("kinds! { 'a"):]
-    kinds = {}
-    for code, name, body in re.findall(r'(\d+) "([\w.]+)" \w+(?:<\'a>)? \{\n(.*?)\n    \}', table, re.S):
-        kinds[int(code)] = (name, re.findall(r"^        (\w+): ([^\n]+?),$", body, re.M))
-    return kinds
 
 
 def column_class(kind):
@@ -126,8 +124,7 @@ def column_class(kind):
 
 
 def read_events(payload, raw_len, count, kinds):
-    raw = zstandard.ZstdDecompressor().decompress(payload, max_output_size=raw_len)
-    assert len(raw) == raw_len, "payload is not as long as the header says"
+    raw = decompress(payload, raw_len)
     c = Cursor(raw)
     salt, base, offset = c.bytes(16), signed(c.varint()), signed(c.varint())
     total = c.varint()
@@ -170,7 +167,7 @@ def read_events(payload, raw_len, count, kinds):
             value = value - 1 if of == "number" else value
             row += varint(place) + {"number": varint, "text": text, "process": process}[of](value)
             event[field] = show(kind, value)
-        leaves.append(blake3(b"\x00" + salts[16 * j:16 * j + 16] + struct.pack("<I", j) + row + b"\x00").digest())
+        leaves.append(leaf_of_event(salts[16 * j:16 * j + 16], row + b"\x00"))
         events.append(event)
     return events, root_of(leaves)
 
@@ -199,7 +196,7 @@ def up(leaf, index, count, path):
     while count > 1:
         if not (index % 2 == 0 and index + 1 == count):
             pair = (leaf, path.pop(0)) if index % 2 == 0 else (path.pop(0), leaf)
-            leaf = blake3(b"\x01" + pair[0] + pair[1]).digest()
+            leaf = node(*pair)
         index, count = index // 2, (count + 1) // 2
     assert not path, "the path is longer than the way"
     return leaf
@@ -209,23 +206,23 @@ def check_proof(data, enrolment, public):
     c = Cursor(data)
     number = lambda form: struct.unpack(form, c.bytes(struct.calcsize(form)))[0]
     nodes = lambda: [c.bytes(32) for _ in range(number("<H"))]
-    assert c.bytes(16) == b"saigen proof v0\0" and c.bytes(16) == enrolment, "not a proof of this enrolment"
+    assert c.bytes(16) == b"saigen proof v1\0" and c.bytes(16) == enrolment, "not a proof of this enrolment"
     index, salt = number("<I"), c.bytes(16)
     row, frame_path, header, payload = c.bytes(number("<I")), nodes(), c.bytes(172), c.bytes(32)
     segment_path, check_header, check = nodes(), c.bytes(116), c.bytes(144)
     fields, checked = HEADER.unpack_from(header), HEADER.unpack_from(check_header)
-    leaf = blake3(b"\x00" + salt + struct.pack("<I", index) + row).digest()
+    leaf = leaf_of_event(salt, row)
     assert index < fields[8] and up(leaf, index, fields[8], frame_path) == header[140:172], "root of the frame"
     segment, of_key, first = struct.unpack_from("<IIQ", check)
-    leaf = blake3(b"\x00" + domain("frame", header, payload)).digest()
+    leaf = leaf_of_frame(domain("frame", header, payload))
     assert up(leaf, fields[6] - first, checked[6] - first, segment_path) == check[16:48], "root of the segment"
     steps = number("<I")
     for generation in range(1, steps + 1):
         new = c.bytes(32)
-        verify_key(public, b"saigen succes v0" + enrolment + struct.pack("<I", generation) + new, c.bytes(64))
+        verify_key(public, b"saigen succes v1" + enrolment + struct.pack("<I", generation) + new, c.bytes(64))
         public = new
     assert c.at == len(data) and of_key == steps and checked[4] == 9, "end of the proof"
-    verify_key(public, b"saigen check v0\0" + enrolment + check_header + check[:80], check[80:])
+    verify_key(public, b"saigen check v1\0" + enrolment + check_header + check[:80], check[80:])
     return {"position": fields[6], "index": index, "row": len(row), "signed_at": checked[6], "holds": True}
 
 
@@ -251,14 +248,15 @@ def main():
         while at < len(data):
             fields = HEADER.unpack_from(data, at)
             magic, content, signature, version, code, _, here, first_seq, events, size, raw_len, *_, before = fields
-            assert (magic, signature, version) == (0x184d2a5e, b"SAJ\0", 0), f"{path.name} at {at}: no frame"
+            assert (magic, signature) == (0x184d2a5e, b"SAJ\0"), f"{path.name} at {at}: no frame"
+            assert version == 1, f"{path.name} at {at}: format version {version}, this program reads 1"
             assert content == (184 if code in (2, 4, 5, 6, 7, 8) else 128), f"{path.name} at {at}: length"
             head = data[at:at + content + 8]
             payload = data[at + content + 8:at + content + 8 + size]
             assert zlib.crc32(head[:-4] + payload) == struct.unpack("<I", head[-4:])[0], f"{path.name} at {at}: checksum"
             digested, tag = head[:-20], head[-20:-4]
             if code == 1:
-                opening = json.loads(zstandard.ZstdDecompressor().decompress(payload, max_output_size=raw_len))
+                opening = json.loads(decompress(payload, raw_len))
                 first = here
             if position is None:
                 enrolment, position, seq = bytes.fromhex(opening["enrolment"]), here, first_seq
@@ -281,17 +279,17 @@ def main():
                     assert opening["generation"] - len(steps) == generation, f"{path.name}: keys are missing"
                     for step in steps:
                         generation, new = generation + 1, bytes.fromhex(step["public_key"])
-                        message = b"saigen succes v0" + enrolment + struct.pack("<I", generation) + new
+                        message = b"saigen succes v1" + enrolment + struct.pack("<I", generation) + new
                         verify_key(public, message, bytes.fromhex(step["signature"]))
                         public = new
             if code == 9:
-                check = zstandard.ZstdDecompressor().decompress(payload, max_output_size=144)
+                check = decompress(payload, 144)
                 segment, of_key, begins = struct.unpack_from("<IIQ", check)
                 assert (segment, begins) == (opening["segment"], first), f"{path.name} at {at}: segment of the checkpoint"
-                assert check[16:48] == root_of([blake3(b"\x00" + d).digest() for d in digests]), "root of the segment"
+                assert check[16:48] == root_of(list(map(leaf_of_frame, digests))), "root of the segment"
                 if public:
                     assert of_key == generation, f"{path.name} at {at}: key of the checkpoint"
-                    verify_key(public, b"saigen check v0\0" + enrolment + digested + check[:80], check[80:])
+                    verify_key(public, b"saigen check v1\0" + enrolment + digested + check[:80], check[80:])
                     counts["signatures"] += 1
             if events:
                 first_us, last_us, present, root = OF_EVENTS.unpack_from(digested, HEADER.size)

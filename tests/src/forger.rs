@@ -176,7 +176,7 @@ fn next_chain(before: &[u8; 32], frame: &[u8]) -> [u8; 32] {
 }
 
 fn hash(domain: &str, parts: &[&[u8]]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new_derive_key(&format!("saigen journal v0 {domain}"));
+    let mut hasher = blake3::Hasher::new_derive_key(&format!("saigen journal v1 {domain}"));
     for part in parts {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part);

@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use saigen_schemas::journal::seal::EnrolmentId;
-use saigen_schemas::journal::{FrameError, FrameKind, Opening, segment_number};
+use saigen_schemas::journal::{FORMAT_VERSION, FrameError, FrameKind, Opening, segment_number};
 
 use crate::evidence::EvidenceError;
 use crate::evidence::scan::frame_at;
@@ -370,6 +370,14 @@ fn look_at(path: &Path, name: &str) -> Result<Option<Candidate>, EvidenceError> 
     );
     if !begins && named.is_none() {
         return Ok(None);
+    }
+    if let Err(FrameError::Version { found }) = first {
+        return Err(EvidenceError::NotEvidence {
+            path: path.to_owned(),
+            found: format!(
+                "a journal of format version {found}, and this program reads version {FORMAT_VERSION}; read it with the release that recorded it"
+            ),
+        });
     }
     let first = first.ok();
     let opening = first

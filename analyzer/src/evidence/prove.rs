@@ -6,7 +6,7 @@ use std::path::Path;
 
 use saigen_schemas::event::write_row;
 use saigen_schemas::journal::checkpoint::{Checkpoint, Succession};
-use saigen_schemas::journal::merkle::{Hash, frame_leaf, leaf_salt, leaves, path};
+use saigen_schemas::journal::merkle::{Hash, Rows, frame_leaf, leaf_salt, path};
 use saigen_schemas::journal::seal::{frame_digest, payload_digest};
 use saigen_schemas::journal::{
     Frame, FrameHeader, FrameKind, Opening, PayloadReader, Proof, Removed,
@@ -166,20 +166,22 @@ impl Target {
             )
             .ok()?;
         let salt = events.salt();
-        let mut rows = Vec::new();
-        for event in events {
-            let mut row = Vec::new();
-            write_row(&event.ok()?, &mut row);
-            rows.push(row);
-        }
         let place = usize::try_from(index).ok()?;
-        let leaves = leaves(salt, rows.iter().map(Vec::as_slice));
+        let mut rows = Rows::default();
+        let mut wanted = Vec::new();
+        for (at, event) in events.enumerate() {
+            let event = event.ok()?;
+            rows.push(|out| write_row(&event, out));
+            if at == place {
+                write_row(&event, &mut wanted);
+            }
+        }
         Some(Self {
             header,
             payload: payload_digest(frame.payload),
             salt,
-            path: path(leaves, place)?,
-            row: rows.into_iter().nth(place)?,
+            path: path(rows.leaves(salt), place)?,
+            row: wanted,
         })
     }
 }

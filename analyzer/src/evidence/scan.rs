@@ -115,8 +115,7 @@ pub(super) fn scan(file: File, depth: Depth, found: &mut dyn FnMut(Scanned) -> b
         decoder: Decoder {
             reader: PayloadReader::default(),
             depth,
-            rows: Vec::new(),
-            ends: Vec::new(),
+            rows: merkle::Rows::default(),
         },
         searched: 0,
         offset: 0,
@@ -152,9 +151,8 @@ struct Scanner {
 struct Decoder {
     reader: PayloadReader,
     depth: Depth,
-    /// The rows of a frame's events, and where each ends.
-    rows: Vec<u8>,
-    ends: Vec<usize>,
+    /// The rows of a frame's events.
+    rows: merkle::Rows,
 }
 
 impl Scanner {
@@ -363,10 +361,8 @@ impl Decoder {
             reader,
             depth,
             rows,
-            ends,
         } = self;
         rows.clear();
-        ends.clear();
         let events = reader
             .read(
                 frame.payload,
@@ -387,18 +383,13 @@ impl Decoder {
             count(&mut facts.sources, event.source.as_str());
             facts.notice(&event.kind);
             if *depth == Depth::Roots {
-                write_row(&event, rows);
-                ends.push(rows.len());
+                rows.push(|out| write_row(&event, out));
             }
         }
         let said = |said: OfEvents| (said.first_us, said.last_us, said.kinds);
         facts.as_said = header.of_events.map(said) == Some((first_us, last_us, kinds));
         if *depth == Depth::Roots {
-            let starts = std::iter::once(0).chain(ends.iter().copied());
-            let each = starts
-                .zip(ends.iter())
-                .map(|(start, &end)| rows.get(start..end).unwrap_or_default());
-            let root = merkle::root(merkle::leaves(salt, each));
+            let root = merkle::root(rows.leaves(salt));
             facts.as_said &= header.of_events.map(|said| said.root) == Some(root);
         }
         Ok(facts)

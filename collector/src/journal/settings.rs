@@ -84,7 +84,7 @@ impl Identity {
             Self::Unsealed(enrolment) => (*enrolment, false),
         };
         let label = serde_json::json!({
-            "type": "saigen-journal/0",
+            "type": "saigen-journal/1",
             "enrolment": enrolment.to_string(),
             "sealed": sealed,
         });

@@ -14,7 +14,7 @@
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::journal::payload::decompress;
+use crate::journal::packing::Unpacker;
 use crate::journal::seal::{EnrolmentId, EnrolmentSecret};
 use crate::journal::{Frame, FrameHeader};
 
@@ -37,8 +37,8 @@ const SIGNATURE_BYTES: usize = 64;
 const GENERATIONS_MAX: u32 = 1 << 20;
 
 /// What a checkpoint's signature covers begins with this, so that it is taken for nothing else.
-const CHECKPOINT_DOMAIN: [u8; 16] = *b"saigen check v0\0";
-const SUCCESSION_DOMAIN: [u8; 16] = *b"saigen succes v0";
+const CHECKPOINT_DOMAIN: [u8; 16] = *b"saigen check v1\0";
+const SUCCESSION_DOMAIN: [u8; 16] = *b"saigen succes v1";
 
 /// A public key of checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,7 +68,7 @@ impl CheckpointKey {
     #[must_use]
     pub fn first(secret: &EnrolmentSecret) -> Self {
         Self {
-            secret: blake3::derive_key("saigen journal v0 first checkpoint key", &secret.0),
+            secret: blake3::derive_key("saigen journal v1 first checkpoint key", &secret.0),
             generation: 0,
         }
     }
@@ -102,7 +102,7 @@ impl CheckpointKey {
     }
 
     fn next(&self) -> Self {
-        let secret = blake3::derive_key("saigen journal v0 next checkpoint key", &self.secret);
+        let secret = blake3::derive_key("saigen journal v1 next checkpoint key", &self.secret);
         Self {
             secret,
             generation: self.generation.saturating_add(1),
@@ -192,7 +192,7 @@ impl Succession {
 /// |      8 |    8 | `first_position`  | position of the segment's first frame                |
 /// |     16 |   32 | `segment_root`    | Merkle root over the digests of the segment's frames before it |
 /// |     48 |   32 | `next_public_key` | the key of the next generation                       |
-/// |     80 |   64 | `signature`       | Ed25519 over `saigen check v0` and NUL, the enrolment, the frame's header before its tag, and the fields above |
+/// |     80 |   64 | `signature`       | Ed25519 over `saigen check v1` and NUL, the enrolment, the frame's header before its tag, and the fields above |
 ///
 /// Numbers are little-endian. Position, chain and clocks stand in the header, and the number of
 /// events so far: its `first_seq`.
@@ -288,7 +288,9 @@ impl Checkpoint {
             return None;
         }
         let mut bytes = Vec::new();
-        decompress(&mut None, frame.payload, frame.header.raw_len, &mut bytes).ok()?;
+        Unpacker::default()
+            .unpack(frame.payload, frame.header.raw_len, &mut bytes)
+            .ok()?;
         Self::read(&bytes)
     }
 }

@@ -10,9 +10,9 @@ use crate::journal::hex::{from_hex, to_hex};
 use crate::journal::limits::AHEAD_MAX;
 use crate::journal::seal::{EnrolmentId, EnrolmentSecret, FrameKey};
 
-const ENDPOINT: &str = "saigen-endpoint-key/0";
-const AUDITOR: &str = "saigen-auditor-key/0";
-const PUBLIC: &str = "saigen-enrolment/0";
+const ENDPOINT: &str = "saigen-endpoint-key/1";
+const AUDITOR: &str = "saigen-auditor-key/1";
+const PUBLIC: &str = "saigen-enrolment/1";
 
 /// The endpoint's key: the state of its recording. It is advanced in place and never shows the
 /// past.

@@ -1,59 +1,91 @@
-//! Merkle trees, as in RFC 6962 §2.1 with BLAKE3: over the events of a frame, and over the
-//! frames of a segment. They let one record be shown without its neighbours.
+//! Merkle trees, shaped as in RFC 6962 §2.1, with keyed BLAKE3: over the events of a frame, and over
+//! the frames of a segment. They let one record be shown without its neighbours.
 //!
 //! ```text
-//! leaf j of a frame   = BLAKE3(0x00 ‖ salt_j ‖ j ‖ canonical row)      j as 4 bytes, little-endian
-//! leaf of a segment   = BLAKE3(0x00 ‖ d_i)                             d_i: the frame's digest
-//! node                = BLAKE3(0x01 ‖ left ‖ right)
+//! leaf j of a frame   = keyed BLAKE3(EVENT_KEY; salt_j ‖ canonical row ‖ zeros to a multiple of 64 bytes)
+//! leaf of a segment   = keyed BLAKE3(FRAME_KEY; d_i)                   d_i: the frame's digest
+//! node                = keyed BLAKE3(NODE_KEY; left ‖ right)
 //! salt_j              = bytes 16 j … 16 j + 15 of BLAKE3's extended output over the frame's salt
 //! ```
 //!
 //! The frame's salt stands inside its payload: who is shown one record gets that record's salt
 //! only, and cannot guess the ones beside it from their leaves.
+//!
+//! The keys are public: they tell leaves from nodes, and a node is one block of 64 bytes. Where a leaf
+//! stands follows from its path and the number of leaves. A row says itself where it ends, so that the
+//! zeros behind it add nothing.
+
+use crate::journal::wide;
 
 /// The hash of a leaf or node.
 pub type Hash = [u8; 32];
 
-/// Bytes of a leaf before its row: domain, salt, index.
-pub const LEAF_PREFIX_BYTES: usize = 21;
+/// The key of leaves over events.
+const EVENT_KEY: [u8; 32] = *b"saigen journal v1 leaf of events";
 
-/// The leaves of a frame's events, from their canonical rows in order.
-pub fn leaves<'a>(salt: [u8; 16], rows: impl IntoIterator<Item = &'a [u8]>) -> Vec<Hash> {
-    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-    for row in rows {
-        bytes.extend_from_slice(&[0; LEAF_PREFIX_BYTES]);
-        bytes.extend_from_slice(row);
-        ends.push(bytes.len());
-    }
-    leaves_of_rows(salt, &mut bytes, &ends)
+/// The key of leaves over frames.
+const FRAME_KEY: [u8; 32] = *b"saigen journal v1 leaf of frames";
+
+/// The key of nodes.
+const NODE_KEY: [u8; 32] = *b"saigen journal v1 node of a tree";
+
+/// Bytes of a leaf's salt, before its row.
+const SALT_BYTES: usize = 16;
+
+/// Bytes of a block of BLAKE3: what is hashed of an event is a number of whole ones.
+const BLOCK_BYTES: usize = 64;
+
+/// The canonical rows of a frame's events, laid out for their leaves: each behind room for its salt, and
+/// filled up to whole blocks. Its memory is kept from frame to frame.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
 }
 
-/// The same for rows that stand one behind another, each after [`LEAF_PREFIX_BYTES`] which are filled in
-/// here: what is hashed lies together. `ends` says where each row ends.
-pub fn leaves_of_rows(salt: [u8; 16], rows: &mut [u8], ends: &[usize]) -> Vec<Hash> {
-    let mut salts = blake3::Hasher::new().update(&salt).finalize_xof();
-    let mut leaves = Vec::with_capacity(ends.len());
-    // Four salts are one block of the extended output.
-    let mut block = [0; 64];
-    let mut start = 0;
-    for (index, &end) in (0_u32..).zip(ends) {
-        let place = (index % 4) as usize * 16;
-        if place == 0 {
-            salts.fill(&mut block);
-        }
-        let row = rows.get_mut(start..end).unwrap_or_default();
-        if let (Some((prefix, _)), Some(salt)) = (
-            row.split_first_chunk_mut::<LEAF_PREFIX_BYTES>(),
-            block.get(place..place + 16),
-        ) {
-            prefix[0] = 0;
-            prefix[1..17].copy_from_slice(salt);
-            prefix[17..].copy_from_slice(&index.to_le_bytes());
-        }
-        leaves.push(*blake3::hash(row).as_bytes());
-        start = end;
+impl Rows {
+    /// Adds the row that `write` appends.
+    pub fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.bytes.extend_from_slice(&[0; SALT_BYTES]);
+        write(&mut self.bytes);
+        let whole = self.bytes.len().next_multiple_of(BLOCK_BYTES);
+        self.bytes.resize(whole, 0);
+        self.ends.push(whole);
     }
-    leaves
+
+    /// Forgets the rows and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// The leaves of the rows, under a frame's salt.
+    pub fn leaves(&mut self, salt: [u8; 16]) -> Vec<Hash> {
+        self.fill_in_salts(salt);
+        let mut leaves = vec![[0; 32]; self.ends.len()];
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let rows = starts
+            .zip(&self.ends)
+            .map(|(start, &end)| self.bytes.get(start..end).unwrap_or_default());
+        wide::keyed_blocks(&EVENT_KEY, rows, &mut leaves);
+        leaves
+    }
+
+    fn fill_in_salts(&mut self, salt: [u8; 16]) {
+        const AT_ONCE: usize = BLOCK_BYTES / SALT_BYTES;
+        let mut salts = blake3::Hasher::new().update(&salt).finalize_xof();
+        let mut block = [0; BLOCK_BYTES];
+        let mut start = 0;
+        for ends in self.ends.chunks(AT_ONCE) {
+            salts.fill(&mut block);
+            for (&end, salt) in ends.iter().zip(block.as_chunks::<SALT_BYTES>().0) {
+                if let Some(room) = self.bytes.get_mut(start..start + SALT_BYTES) {
+                    room.copy_from_slice(salt);
+                }
+                start = end;
+            }
+        }
+    }
 }
 
 /// The salt of one leaf.
@@ -68,49 +100,36 @@ pub fn leaf_salt(salt: [u8; 16], index: u32) -> [u8; 16] {
 
 /// The leaf of one event.
 #[must_use]
-pub fn event_leaf(leaf_salt: [u8; 16], index: u32, row: &[u8]) -> Hash {
-    let mut hasher = blake3::Hasher::new();
-    hasher
-        .update(&[0])
+pub fn event_leaf(leaf_salt: [u8; 16], row: &[u8]) -> Hash {
+    let filled = (leaf_salt.len() + row.len()).next_multiple_of(BLOCK_BYTES);
+    let zeros = [0; BLOCK_BYTES];
+    let zeros = zeros.get(..filled - leaf_salt.len() - row.len());
+    *blake3::Hasher::new_keyed(&EVENT_KEY)
         .update(&leaf_salt)
-        .update(&index.to_le_bytes())
-        .update(row);
-    *hasher.finalize().as_bytes()
+        .update(row)
+        .update(zeros.unwrap_or_default())
+        .finalize()
+        .as_bytes()
 }
 
 /// The leaf of one frame, from its digest.
 #[must_use]
 pub fn frame_leaf(digest: &[u8; 32]) -> Hash {
-    *blake3::Hasher::new()
-        .update(&[0])
-        .update(digest)
-        .finalize()
-        .as_bytes()
+    *blake3::keyed_hash(&FRAME_KEY, digest).as_bytes()
 }
 
 fn node(left: &Hash, right: &Hash) -> Hash {
-    let mut bytes = [1; 65];
-    bytes[1..33].copy_from_slice(left);
-    bytes[33..].copy_from_slice(right);
-    *blake3::hash(&bytes).as_bytes()
+    let pair = [*left, *right];
+    *blake3::keyed_hash(&NODE_KEY, pair.as_flattened()).as_bytes()
 }
 
 /// The root over leaves; of none, the hash of nothing (RFC 6962 §2.1).
 #[must_use]
 pub fn root(mut level: Vec<Hash>) -> Hash {
+    let mut above = Vec::with_capacity(level.len().div_ceil(2));
     while level.len() > 1 {
-        // A last node without a partner goes up as it is.
-        let above = level.len().div_ceil(2);
-        for at in 0..above {
-            let joined = match level.get(2 * at..2 * at + 2) {
-                Some([left, right]) => node(left, right),
-                Some(_) | None => level.get(2 * at).copied().unwrap_or_default(),
-            };
-            if let Some(place) = level.get_mut(at) {
-                *place = joined;
-            }
-        }
-        level.truncate(above);
+        next_level(&level, &mut above);
+        std::mem::swap(&mut level, &mut above);
     }
     level
         .first()
@@ -119,17 +138,12 @@ pub fn root(mut level: Vec<Hash>) -> Hash {
 }
 
 /// The level above: a last node without a partner goes up as it is, which is the tree of RFC 6962.
-fn next_level(level: &[Hash]) -> Vec<Hash> {
-    level
-        .chunks(2)
-        .map(|pair| {
-            if let [left, right] = pair {
-                node(left, right)
-            } else {
-                pair[0]
-            }
-        })
-        .collect()
+fn next_level(level: &[Hash], above: &mut Vec<Hash>) {
+    let (pairs, alone) = level.as_flattened().as_chunks::<{ 2 * 32 }>();
+    above.clear();
+    above.resize(pairs.len(), [0; 32]);
+    wide::keyed_same(&NODE_KEY, pairs, above);
+    above.extend_from_slice(alone.as_chunks::<32>().0);
 }
 
 /// A tree that grows leaf by leaf and tells its root at any moment. It keeps one hash a level.
@@ -168,7 +182,9 @@ pub fn path(mut level: Vec<Hash>, mut index: usize) -> Option<Vec<Hash>> {
     let mut beside = Vec::new();
     while level.len() > 1 {
         beside.extend(level.get(index ^ 1));
-        level = next_level(&level);
+        let mut above = Vec::new();
+        next_level(&level, &mut above);
+        level = above;
         index /= 2;
     }
     Some(beside)
@@ -244,14 +260,30 @@ mod tests {
     }
 
     #[test]
-    fn salts_taken_one_by_one_are_those_of_the_frame() {
-        let rows: [&[u8]; 3] = [b"a", b"b", b"c"];
-        let all = leaves([7; 16], rows);
-        for (index, row) in (0..).zip(rows) {
+    fn leaves_taken_one_by_one_are_those_of_the_frame() {
+        let row = |index: u32| vec![9; index as usize * 37];
+        let mut rows = Rows::default();
+        for index in 0..40 {
+            rows.push(|out| out.extend(row(index)));
+        }
+        let all = rows.leaves([7; 16]);
+        for index in 0..40 {
             assert_eq!(
-                event_leaf(leaf_salt([7; 16], index), index, row),
+                event_leaf(leaf_salt([7; 16], index), &row(index)),
                 all[index as usize]
             );
         }
+    }
+
+    #[test]
+    fn a_row_that_fills_its_blocks_gets_no_more() {
+        let mut rows = Rows::default();
+        rows.push(|out| out.extend([1; 48]));
+        let salt = leaf_salt([7; 16], 0);
+        let bytes = [&salt[..], &[1; 48]].concat();
+        assert_eq!(
+            rows.leaves([7; 16]),
+            [*blake3::keyed_hash(&EVENT_KEY, &bytes).as_bytes()]
+        );
     }
 }

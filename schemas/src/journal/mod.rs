@@ -1,4 +1,4 @@
-//! The journal: what a recording is on disk, version 0.
+//! The journal: what a recording is on disk, version 1.
 //!
 //! A recording is a directory of segments, `00000001.saj` and so on; a segment is a sequence of
 //! frames; a frame is a skippable frame of Zstandard (RFC 8878 §3.1.2) that holds the
@@ -18,12 +18,14 @@ pub mod hex;
 mod limits;
 pub mod merkle;
 mod opening;
+mod packing;
 mod payload;
 mod proof;
 mod removed;
 pub mod seal;
 mod tables;
 pub(crate) mod varint;
+mod wide;
 
 pub use anchor::{ANCHOR_BYTES_MAX, Anchor};
 pub use enrolment::{AuditorKey, EndpointKey, Enrolment, KeyFileError};
@@ -33,6 +35,7 @@ pub use frame::{
 };
 pub use limits::*;
 pub use opening::{OPENING_BYTES_MAX, Opening, OpeningError, SourceLevel, SuccessionText};
+pub use packing::DICTIONARY;
 pub use payload::{Cursor, Events, PayloadBuilder, PayloadError, PayloadReader, PayloadSummary};
 pub use proof::{PROOF_BYTES_MAX, Proof, ProofError};
 pub use removed::{REMOVED_LISTED_MAX, Removed, RemovedSegment};
@@ -40,7 +43,7 @@ pub(crate) use tables::{TableBuilder, Tables};
 
 /// The version of the format. Until 1.0 a change re-records the fixtures; from 1.0 on a changed
 /// byte is a new version.
-pub const FORMAT_VERSION: u8 = 0;
+pub const FORMAT_VERSION: u8 = 1;
 
 /// The name of a segment's file in its directory.
 #[must_use]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::checkpoint::{PublicKey, Succession};
 use crate::journal::hex::{from_hex, to_hex};
-use crate::journal::payload::decompress;
+use crate::journal::packing::Unpacker;
 use crate::journal::{FORMAT_VERSION, Frame};
 
 /// Most bytes of an opening before compression. The first of a recording tells of all keys
@@ -132,7 +132,8 @@ impl Opening {
             )));
         }
         let mut text = Vec::new();
-        decompress(&mut None, frame.payload, frame.header.raw_len, &mut text)
+        Unpacker::default()
+            .unpack(frame.payload, frame.header.raw_len, &mut text)
             .map_err(|error| OpeningError::Payload(error.to_string()))?;
         let opening: Self = serde_json::from_slice(&text)
             .map_err(|error| OpeningError::Shape(error.to_string()))?;

@@ -14,21 +14,19 @@
 //!
 //! `wall` holds differences to the event before, zigzag; `boot` is 0 where the boot clock is
 //! unknown, else 1 + zigzag(wall - offset - boot). The salt stands inside the compressed part.
-//! Each part is compressed with tables of its own: zstd is flushed after a part of 512 B or more.
-
-use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
-use zstd::zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, ResetDirective, compress_bound};
+//! Each part is compressed with tables of its own, short payloads with the format's dictionary
+//! (`journal::packing`).
 
 use crate::event::{Class, Event, KindName, write_row};
 use crate::journal::columns;
 use crate::journal::limits::{FRAME_EVENTS_MAX, FRAME_RAW_BYTES_MAX};
 use crate::journal::merkle;
+use crate::journal::packing::Packer;
 use crate::journal::tables::TableBuilder;
 use crate::journal::varint;
 
 mod reader;
 
-pub(crate) use reader::decompress;
 pub use reader::{Cursor, Events, PayloadError, PayloadReader};
 
 /// Columns that every event has, in the order of the payload.
@@ -54,9 +52,6 @@ const HOST: usize = 6;
 const BOOT_ID: usize = 7;
 const MARKS: usize = 8;
 const EXTRA: usize = 9;
-
-/// Parts of at least this many bytes get compression tables of their own (`docs/cost/journal.md`).
-const FLUSH_BYTES: usize = 512;
 
 /// Codes of kinds stay below this, so that a frame header's bit set can hold them.
 const KIND_CODES: usize = 64;
@@ -91,14 +86,13 @@ pub struct PayloadBuilder {
     /// Host and boot of the event before: nearly always those of the next.
     host: Repeated,
     boot: Repeated,
-    /// The canonical rows, each after room for what its leaf begins with.
-    rows: Vec<u8>,
-    row_ends: Vec<usize>,
+    /// The canonical rows, for their leaves.
+    rows: merkle::Rows,
     raw: Vec<u8>,
     parts: Vec<usize>,
     renumbered: [Vec<u32>; 2],
     order: [Vec<u32>; 2],
-    context: CCtx<'static>,
+    packer: Packer,
 }
 
 impl Default for PayloadBuilder {
@@ -119,9 +113,6 @@ impl PayloadBuilder {
     /// A builder that compresses at a zstd level; the journal's own is 3.
     #[must_use]
     pub fn new(level: i32) -> Self {
-        let mut context = CCtx::create();
-        // A level out of range is taken as the nearest by zstd itself.
-        let _ = context.set_parameter(CParameter::CompressionLevel(level));
         Self {
             tables: TableBuilder::default(),
             common: Default::default(),
@@ -133,13 +124,12 @@ impl PayloadBuilder {
             cells: 0,
             host: Repeated::default(),
             boot: Repeated::default(),
-            rows: Vec::new(),
-            row_ends: Vec::new(),
+            rows: merkle::Rows::default(),
             raw: Vec::new(),
             parts: Vec::new(),
             renumbered: Default::default(),
             order: Default::default(),
-            context,
+            packer: Packer::new(level),
         }
     }
 
@@ -216,9 +206,7 @@ impl PayloadBuilder {
             columns.resize_with(name.classes().len(), Vec::new);
             event.kind.put(tables, columns);
         }
-        self.rows.extend_from_slice(&[0; merkle::LEAF_PREFIX_BYTES]);
-        write_row(event, &mut self.rows);
-        self.row_ends.push(self.rows.len());
+        self.rows.push(|out| write_row(event, out));
         self.before_us = wall_us;
         self.cells += COMMON.len() + name.classes().len();
         let summary = &mut self.summary;
@@ -232,10 +220,10 @@ impl PayloadBuilder {
     pub fn finish(&mut self, salt: [u8; 16], out: &mut Vec<u8>) -> PayloadSummary {
         self.refer();
         self.write_raw(salt);
-        self.compress(out);
+        self.packer.pack(&self.raw, &self.parts, out);
         let summary = PayloadSummary {
             raw_len: u32::try_from(self.raw.len()).expect("a payload is closed long before 4 GiB"),
-            root: merkle::root(merkle::leaves_of_rows(salt, &mut self.rows, &self.row_ends)),
+            root: merkle::root(self.rows.leaves(salt)),
             ..self.summary
         };
         self.clear();
@@ -304,39 +292,6 @@ impl PayloadBuilder {
         }
     }
 
-    fn compress(&mut self, out: &mut Vec<u8>) {
-        const INVARIANT: &str = "zstd compresses into a buffer of its own bound";
-        let raw_len = self.raw.len();
-        self.context
-            .reset(ResetDirective::SessionOnly)
-            .expect(INVARIANT);
-        self.context
-            .set_pledged_src_size(Some(raw_len as u64))
-            .expect(INVARIANT);
-        let start = out.len();
-        // Each flush ends a block: three bytes of block header, and room for zstd's own end.
-        out.reserve(compress_bound(raw_len) + 8 * (raw_len / FLUSH_BYTES + 2));
-        let mut output = OutBuffer::around_pos(out, start);
-        let mut done = 0;
-        for &part in self.parts.iter().filter(|&&part| part < raw_len) {
-            if part - done >= FLUSH_BYTES {
-                let mut input = InBuffer::around(self.raw.get(done..part).unwrap_or_default());
-                let left = self.context.compress_stream2(
-                    &mut output,
-                    &mut input,
-                    ZSTD_EndDirective::ZSTD_e_flush,
-                );
-                assert_eq!(left, Ok(0), "{INVARIANT}");
-                done = part;
-            }
-        }
-        let mut input = InBuffer::around(self.raw.get(done..).unwrap_or_default());
-        let left =
-            self.context
-                .compress_stream2(&mut output, &mut input, ZSTD_EndDirective::ZSTD_e_end);
-        assert_eq!(left, Ok(0), "{INVARIANT}");
-    }
-
     fn clear(&mut self) {
         self.tables.clear();
         self.common.iter_mut().for_each(Vec::clear);
@@ -344,7 +299,6 @@ impl PayloadBuilder {
         self.order.iter_mut().for_each(Vec::clear);
         self.summary = PayloadSummary::default();
         self.rows.clear();
-        self.row_ends.clear();
         self.cells = 0;
         self.host.cell = 0;
         self.boot.cell = 0;

@@ -2,7 +2,7 @@
 //!
 //! | Size   | Field          | Meaning                                                             |
 //! |-------:|----------------|---------------------------------------------------------------------|
-//! |     16 | domain         | `saigen proof v0` and NUL                                           |
+//! |     16 | domain         | `saigen proof v1` and NUL                                           |
 //! |     16 | `enrolment`    | the enrolment                                                       |
 //! |      4 | `index`        | the event's place in its frame                                      |
 //! |     16 | `salt`         | the salt of its leaf                                                |
@@ -24,7 +24,7 @@ use crate::journal::merkle::{Hash, event_leaf, frame_leaf, root_of_path};
 use crate::journal::seal::{EnrolmentId, digest_of_parts};
 use crate::journal::{Enrolment, FrameHeader, FrameKind, TEXT_BYTES_MAX};
 
-const DOMAIN: [u8; 16] = *b"saigen proof v0\0";
+const DOMAIN: [u8; 16] = *b"saigen proof v1\0";
 
 /// Most nodes of a path: a tree of 2^32 leaves.
 const PATH_MAX: usize = 32;
@@ -198,7 +198,7 @@ impl Proof {
         let mut event = read_row(&self.row).ok_or(ProofError::Shape { field: "row" })?;
         event.seq = self.header.first_seq.saturating_add(u64::from(self.index));
         let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        let leaf = event_leaf(self.salt, self.index, &self.row);
+        let leaf = event_leaf(self.salt, &self.row);
         let (index, events) = (u64::from(self.index), u64::from(self.header.events));
         let root = root_of_path(leaf, size(index), size(events), &self.frame_path);
         if root.is_none() || root != self.header.of_events.map(|said| said.root) {

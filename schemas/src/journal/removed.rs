@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::journal::opening::SuccessionText;
-use crate::journal::payload::decompress;
+use crate::journal::packing::Unpacker;
 use crate::journal::{Frame, OPENING_BYTES_MAX, OpeningError};
 
 /// Most removed segments of which the checkpoint is kept in the list: the newest ones.
@@ -76,7 +76,8 @@ impl Removed {
             )));
         }
         let mut text = Vec::new();
-        decompress(&mut None, frame.payload, frame.header.raw_len, &mut text)
+        Unpacker::default()
+            .unpack(frame.payload, frame.header.raw_len, &mut text)
             .map_err(|error| OpeningError::Payload(error.to_string()))?;
         serde_json::from_slice(&text).map_err(|error| OpeningError::Shape(error.to_string()))
     }

@@ -91,7 +91,7 @@ impl FrameKey {
     #[must_use]
     pub fn first(secret: &EnrolmentSecret) -> Self {
         Self {
-            key: blake3::derive_key("saigen journal v0 first frame key", &secret.0),
+            key: blake3::derive_key("saigen journal v1 first frame key", &secret.0),
             position: 0,
         }
     }
@@ -116,7 +116,7 @@ impl FrameKey {
 
     /// Becomes the key of the next position; what it was is erased.
     pub fn advance(&mut self) {
-        let next = blake3::derive_key("saigen journal v0 next frame key", &self.key);
+        let next = blake3::derive_key("saigen journal v1 next frame key", &self.key);
         self.key.zeroize();
         self.key = next;
         self.position += 1;
@@ -160,19 +160,19 @@ pub fn frame_digest(digested: &[u8], payload: &[u8]) -> [u8; 32] {
 /// The digest of a frame's payload.
 #[must_use]
 pub fn payload_digest(payload: &[u8]) -> [u8; 32] {
-    digest("saigen journal v0 payload", &[payload])
+    digest("saigen journal v1 payload", &[payload])
 }
 
 /// The digest of a frame, from its header up to the tag and the digest of its payload.
 #[must_use]
 pub fn digest_of_parts(digested: &[u8], payload: &[u8; 32]) -> [u8; 32] {
-    digest("saigen journal v0 frame", &[digested, payload])
+    digest("saigen journal v1 frame", &[digested, payload])
 }
 
 /// The chain before the first frame of an enrolment.
 #[must_use]
 pub fn chain_start(enrolment: EnrolmentId) -> ChainValue {
-    ChainValue(digest("saigen journal v0 chain start", &[&enrolment.0]))
+    ChainValue(digest("saigen journal v1 chain start", &[&enrolment.0]))
 }
 
 /// The chain after a frame, from what stands in it.
@@ -196,7 +196,7 @@ pub fn chain_next(
     tag: [u8; 16],
 ) -> ChainValue {
     ChainValue(digest(
-        "saigen journal v0 chain",
+        "saigen journal v1 chain",
         &[&before.0, &position.to_le_bytes(), frame, &tag],
     ))
 }

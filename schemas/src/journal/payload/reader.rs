@@ -4,7 +4,8 @@ use crate::event::{
     BootId, Class, Event, Fields, Kind, KindName, Marks, ProcessKey, Source, Text, Time,
 };
 use crate::journal::columns::{self, CutError};
-use crate::journal::limits::{FRAME_EVENTS_MAX, FRAME_RAW_BYTES_MAX};
+use crate::journal::limits::FRAME_EVENTS_MAX;
+use crate::journal::packing::Unpacker;
 use crate::journal::payload::{
     ACTOR, BOOT, BOOT_ID, COMMON, EXTRA, HOST, KIND, KIND_CODES, MARKS, RECORDED, SOURCE, WALL,
 };
@@ -73,7 +74,7 @@ pub struct PayloadReader {
     common: [Vec<u64>; COMMON.len()],
     kinds: Vec<Vec<Vec<u64>>>,
     scratch: Vec<u64>,
-    decompressor: Option<zstd::bulk::Decompressor<'static>>,
+    unpacker: Unpacker,
 }
 
 impl std::fmt::Debug for PayloadReader {
@@ -117,7 +118,7 @@ impl PayloadReader {
         events: u32,
         first_seq: u64,
     ) -> Result<Cursor, PayloadError> {
-        decompress(&mut self.decompressor, payload, raw_len, &mut self.raw)?;
+        self.unpacker.unpack(payload, raw_len, &mut self.raw)?;
         let events = usize::try_from(events).unwrap_or(usize::MAX);
         if events > FRAME_EVENTS_MAX {
             return Err(PayloadError::Part {
@@ -186,40 +187,6 @@ impl PayloadReader {
             wall_us: varint::unzigzag(base),
             offset_us: varint::unzigzag(offset),
         })
-    }
-}
-
-/// Decompresses exactly `raw_len` bytes, at most [`FRAME_RAW_BYTES_MAX`].
-pub(crate) fn decompress(
-    decompressor: &mut Option<zstd::bulk::Decompressor<'static>>,
-    payload: &[u8],
-    raw_len: u32,
-    raw: &mut Vec<u8>,
-) -> Result<(), PayloadError> {
-    let wrong = |found: String| PayloadError::Compression {
-        expected: raw_len,
-        found,
-    };
-    let expected = usize::try_from(raw_len).unwrap_or(usize::MAX);
-    if expected > FRAME_RAW_BYTES_MAX {
-        return Err(wrong(format!(
-            "a frame holds at most {FRAME_RAW_BYTES_MAX}"
-        )));
-    }
-    let context = match decompressor {
-        Some(context) => context,
-        None => decompressor
-            .insert(zstd::bulk::Decompressor::new().map_err(|error| wrong(error.to_string()))?),
-    };
-    raw.clear();
-    raw.reserve_exact(expected);
-    let found = context
-        .decompress_to_buffer(payload, raw)
-        .map_err(|error| wrong(error.to_string()))?;
-    if found == expected {
-        Ok(())
-    } else {
-        Err(wrong(format!("{found} bytes")))
     }
 }
 

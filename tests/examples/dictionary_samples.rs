@@ -13,9 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use saigen_schemas::event::{BootId, Event, Kind, Text};
-use saigen_schemas::journal::{
-    DICTIONARY, FRAME_RAW_BYTES_MAX, FrameHeader, PayloadBuilder, PayloadReader,
-};
+use saigen_schemas::journal::{FrameHeader, PayloadBuilder, PayloadReader};
 
 /// Events of a sample, in turn: frames of five seconds at a few events a second, and at some tens.
 const EVENTS: [u32; 3] = [15, 50, 150];
@@ -94,10 +92,9 @@ impl Samples<'_> {
             return Ok(());
         }
         let mut payload = Vec::new();
-        self.builder.finish([0; 16], &mut payload);
-        let raw = zstd::bulk::Decompressor::with_dictionary(DICTIONARY)?
-            .decompress(&payload, FRAME_RAW_BYTES_MAX)
-            .or_else(|_| zstd::bulk::decompress(&payload, FRAME_RAW_BYTES_MAX))?;
+        let summary = self.builder.finish([0; 16], &mut payload);
+        let mut reader = PayloadReader::default();
+        let raw = reader.unpacked(&payload, summary.raw_len)?;
         fs::write(self.out.join(format!("{:06}", self.written)), raw)?;
         self.written += 1;
         Ok(())

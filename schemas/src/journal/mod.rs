@@ -35,7 +35,6 @@ pub use frame::{
 };
 pub use limits::*;
 pub use opening::{OPENING_BYTES_MAX, Opening, OpeningError, SourceLevel, SuccessionText};
-pub use packing::DICTIONARY;
 pub use payload::{Cursor, Events, PayloadBuilder, PayloadError, PayloadReader, PayloadSummary};
 pub use proof::{PROOF_BYTES_MAX, Proof, ProofError};
 pub use removed::{REMOVED_LISTED_MAX, Removed, RemovedSegment};

@@ -16,7 +16,7 @@ use crate::journal::limits::FRAME_RAW_BYTES_MAX;
 use crate::journal::payload::PayloadError;
 
 /// The dictionary of this version of the format, as `zstd -D` takes it.
-pub const DICTIONARY: &[u8] = include_bytes!("dictionary.zdict");
+const DICTIONARY: &[u8] = include_bytes!("dictionary.zdict");
 
 /// Payloads up to this many bytes before compression are made with the dictionary. Longer ones
 /// hold enough to learn from, and gain less than a hundredth.
@@ -71,12 +71,7 @@ impl Packer {
         for &part in parts.iter().filter(|&&part| part < raw.len()) {
             if part - done >= FLUSH_BYTES {
                 let input = raw.get(done..part).unwrap_or_default();
-                step(
-                    context,
-                    &mut output,
-                    input,
-                    ZSTD_EndDirective::ZSTD_e_flush,
-                );
+                step(context, &mut output, input, ZSTD_EndDirective::ZSTD_e_flush);
                 done = part;
             }
         }

@@ -115,12 +115,15 @@ fn events(payload: &[u8], raw_len: u32, count: u32) {
 /// Payloads before compression, after their number of events.
 fn raw_payloads(segment: &[u8]) -> Vec<Vec<u8>> {
     let frames = frames(segment);
+    let mut reader = PayloadReader::default();
     let raws = frames.iter().filter_map(|frame| {
         let frame = FrameHeader::read(frame).ok()?;
-        let raw_len = usize::try_from(frame.header.raw_len).ok()?;
-        let raw = zstd::bulk::decompress(frame.payload, raw_len).ok()?;
         let events = frame.header.events;
-        (events > 0).then(|| [&events.to_le_bytes()[..], &raw].concat())
+        let raw = reader
+            .unpacked(frame.payload, frame.header.raw_len)
+            .ok()
+            .filter(|_| events > 0)?;
+        Some([&events.to_le_bytes()[..], raw].concat())
     });
     raws.collect()
 }

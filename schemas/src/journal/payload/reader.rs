@@ -106,6 +106,15 @@ impl PayloadReader {
         })
     }
 
+    /// The payload's bytes before compression, as the table of the payload describes them.
+    ///
+    /// # Errors
+    /// Where it does not decompress to that.
+    pub fn unpacked(&mut self, payload: &[u8], raw_len: u32) -> Result<&[u8], PayloadError> {
+        self.unpacker.unpack(payload, raw_len, &mut self.raw)?;
+        Ok(&self.raw)
+    }
+
     /// The same as [`PayloadReader::read`] for a caller who keeps reader and cursor side by side:
     /// [`PayloadReader::next`] then gives the events.
     ///

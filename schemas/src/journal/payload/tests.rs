@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::journal::packing::Unpacker;
 use crate::event::{
     Args, BootId, Change, Fields, FileWritten, Guid, Had, Hash32, Kind, Marks, Near,
     NetworkConnected, Outcome, ProcessKey, ProcessStart, Protocol, Registry, Source, Text, Time,
     read_row,
 };
+use crate::journal::packing::Unpacker;
 
 /// The parts of an event that a test chooses; texts are owned here and borrowed by the event.
 #[derive(Clone, Debug)]

@@ -140,6 +140,8 @@ pub enum Ground {
     SamePlace,
     /// The same bytes, by hash.
     SameContent,
+    /// The same name, where a process below a connection of the two hosts made the second.
+    SameName,
     /// A scheduler, service manager or login program ran what the other had left in a place that
     /// is run by it.
     Scheduled,
@@ -159,6 +161,7 @@ impl Ground {
             Self::SameFlow => "same_flow",
             Self::SamePlace => "same_place",
             Self::SameContent => "same_content",
+            Self::SameName => "inferred_by_name",
             Self::Scheduled => "scheduled",
             Self::Arguments => "inferred_by_arguments",
             Self::Time => "inferred_by_time",

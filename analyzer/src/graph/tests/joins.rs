@@ -240,3 +240,88 @@ fn a_login_leads_back_to_the_key_that_was_left_for_it() {
     );
     assert!(verbs(&graph, bob, shell).is_empty());
 }
+
+/// Two hosts with a flow between them, by which a shell of the server's session makes a file of the
+/// client's name `wait_us` after the flow.
+fn carried(names: [&'static str; 2], wait_us: i64, by: u32) -> Graph {
+    let (mut one, mut two) = (Tale::on("one", 1), Tale::on("two", 2));
+    one.created(9, names[0], None);
+    two.wait(1_000);
+    flow(10, 20, &mut one, &mut two);
+    two.fork(20, 21);
+    two.start(20, 21, "/bin/cp", "cp");
+    two.wait(wait_us).created(by, names[1], None);
+    let mut events = one.events;
+    events.extend(two.events);
+    events.sort_by_key(|(_, event)| event.time);
+    graph_of(&events)
+}
+
+/// The grounds on which the first file leads to the second as its copy.
+fn copied(graph: &Graph, names: [&str; 2]) -> Vec<Ground> {
+    let (from, to) = (files(graph, names[0]), files(graph, names[1]));
+    let ends = from
+        .iter()
+        .flat_map(|from| to.iter().map(move |to| (*from, *to)));
+    ends.filter(|(from, to)| from != to)
+        .flat_map(|(from, to)| verbs(graph, from, to))
+        .filter(|(verb, _)| *verb == Verb::Copied)
+        .map(|(_, ground)| ground)
+        .collect()
+}
+
+#[test]
+fn a_file_of_the_same_name_that_a_session_from_there_made_is_a_copy() {
+    let names = ["/tmp/tool.bin", "/var/tmp/Tool.bin"];
+    assert_eq!(
+        copied(&carried(names, 1_000, 21), names),
+        [Ground::SameName]
+    );
+    let late = carried(names, 3_600_000_000, 21);
+    assert_eq!(
+        copied(&late, names),
+        [],
+        "an hour after the connection began"
+    );
+    let stranger = carried(names, 1_000, 77);
+    assert_eq!(
+        copied(&stranger, names),
+        [],
+        "by who has no part in the connection"
+    );
+    let other = ["/tmp/tool.bin", "/var/tmp/report.pdf"];
+    assert_eq!(
+        copied(&carried(other, 1_000, 21), other),
+        [],
+        "another name"
+    );
+}
+
+#[test]
+fn a_file_with_the_same_bytes_that_came_later_to_another_host_is_a_copy() {
+    let hashed = |tale: &mut Tale, path: &'static str, hash: u8| {
+        let written = FileWritten {
+            path: Some(path.into()),
+            sha256: Some(Hash32([hash; 32])),
+            ..FileWritten::default()
+        };
+        tale.created(5, path, None);
+        tale.tell(Some(key(5)), Kind::FileWritten(written));
+    };
+    let (mut one, mut two) = (Tale::on("one", 1), Tale::on("two", 2));
+    hashed(&mut one, "/tmp/a", 1);
+    two.wait(60_000_000);
+    hashed(&mut two, "/opt/b", 1);
+    hashed(&mut two, "/opt/c", 2);
+    let mut events = one.events;
+    events.extend(two.events);
+    events.sort_by_key(|(_, event)| event.time);
+    let graph = graph_of(&events);
+    assert_eq!(copied(&graph, ["/tmp/a", "/opt/b"]), [Ground::SameContent]);
+    assert_eq!(
+        copied(&graph, ["/opt/b", "/tmp/a"]),
+        [],
+        "never against time"
+    );
+    assert_eq!(copied(&graph, ["/tmp/a", "/opt/c"]), [], "other bytes");
+}

@@ -9,7 +9,7 @@ mod processes;
 use std::net::IpAddr;
 
 use saigen_schemas::event::{
-    Args, Event, FileLinked, FileRead, FileWritten, Kind, Logon, Near, NetworkAccepted,
+    Args, Event, FileLinked, FileRead, FileWritten, Hash32, Kind, Logon, Near, NetworkAccepted,
     NetworkClosed, NetworkConnected, ProcessKey, ProcessStart, Protocol, StateAccount,
     StateAutostart, StateProcess, Text,
 };

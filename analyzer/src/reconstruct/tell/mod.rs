@@ -331,6 +331,10 @@ const fn ground(ground: EdgeGround) -> (report::Ground, &'static str) {
             report::Ground::SameContent,
             "The bytes are the same by their hash.",
         ),
+        EdgeGround::SameName => (
+            report::Ground::InferredByTime,
+            "It has the name of the other, and a process below a connection of the two hosts made it soon after.",
+        ),
         EdgeGround::Scheduled => (
             report::Ground::Scheduled,
             "It was run from a place from which things are run by themselves.",

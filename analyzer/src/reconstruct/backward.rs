@@ -236,7 +236,7 @@ impl Backward<'_, '_> {
 
     fn end(&mut self, kind: EndKind, process: NodeId, visit: &Visit, request: Option<Request>) {
         let mut events = visit.events.clone();
-        events.extend(request.map(|request| request.seen));
+        events.extend(request.iter().flat_map(Request::records));
         events.extend(
             self.world
                 .process(visit.below)
@@ -363,6 +363,10 @@ impl Backward<'_, '_> {
             .filter(|below| below.start_us == us);
         let done_us = started.and_then(|below| below.end_us);
         let request = self.requests.behind(self.world, hub, us, done_us);
+        if let Some(front) = request.and_then(|request| request.front) {
+            let proxy = self.world.head_of_workers(front.server);
+            self.trace.carriers.entry(proxy).or_insert(head);
+        }
         if let Some((request, peer)) = request.and_then(|request| Some((request, request.peer?))) {
             self.crossed(visit, &request, peer);
             return;

@@ -15,7 +15,7 @@ use crate::reconstruct::crossed::Crossed;
 use crate::reconstruct::malice::{Malice, Why};
 use crate::reconstruct::notes::Notes;
 use crate::reconstruct::reach::{HubChild, note_siblings};
-use crate::reconstruct::requests::Requests;
+use crate::reconstruct::requests::{Request, Requests};
 use crate::reconstruct::score::{Habits, Weighed, is_incident, total, weigh};
 use crate::reconstruct::seeds::Seed;
 use crate::reconstruct::spread::Spread;
@@ -103,25 +103,25 @@ impl Material<'_, '_> {
     fn join_by_client(&self, sets: &mut Sets) {
         let mut clients: BTreeMap<(NodeId, IpAddr), usize> = BTreeMap::new();
         for (index, activity) in self.activities.iter().enumerate() {
-            let Some(request) = self.request_behind(activity) else {
+            let Some((hub, request)) = self.request_behind(activity) else {
                 continue;
             };
-            if self.requests.is_everyone(request.1, request.2)
-                || self.world.is_own_address(request.2)
-            {
+            let client = request.client();
+            if self.requests.is_everyone(&request) || self.world.is_own_address(client) {
                 continue;
             }
-            let server = self.world.head_of_workers(request.0);
-            match clients.get(&(server, request.2)) {
+            let reached = request.front.map_or(hub, |front| front.server);
+            let server = self.world.head_of_workers(reached);
+            match clients.get(&(server, client)) {
                 Some(&other) => sets.join(index, other),
                 None => {
-                    clients.insert((server, request.2), index);
+                    clients.insert((server, client), index);
                 }
             }
         }
     }
 
-    fn request_behind(&self, activity: &Activity) -> Option<(NodeId, NodeId, IpAddr)> {
+    fn request_behind(&self, activity: &Activity) -> Option<(NodeId, Request)> {
         use crate::reconstruct::activity::Boundary;
         use crate::reconstruct::world::Station;
         let Boundary::Hub(hub, Station::Service) = activity.top.boundary else {
@@ -130,7 +130,7 @@ impl Material<'_, '_> {
         let request = self
             .requests
             .behind_process(self.world, hub, activity.top.root)?;
-        Some((hub, request.server, request.ip))
+        Some((hub, request))
     }
 
     fn weighed(&self, members: &BTreeSet<usize>) -> (Vec<usize>, Vec<Weighed>) {

@@ -153,16 +153,15 @@ impl Spread<'_, '_> {
                 self.compromise(worker, request.us, how, grade, vec![request.seen]);
             }
         }
-        if is_elsewhere(request.ip)
-            && !requests.is_everyone(request.server, request.ip)
-            && !world.is_own_address(request.ip)
+        let client = request.client();
+        if is_elsewhere(client) && !requests.is_everyone(&request) && !world.is_own_address(client)
         {
             let remote = Remote {
                 process,
                 us: request.us,
                 event: request.seen,
             };
-            let known = self.malice.remotes.entry(request.ip).or_insert(remote);
+            let known = self.malice.remotes.entry(client).or_insert(remote);
             if (remote.us, remote.process) < (known.us, known.process) {
                 *known = remote;
             }
@@ -190,9 +189,13 @@ impl Spread<'_, '_> {
                 Ground::Served,
                 Some(remote.process),
                 Grade::Inferred,
-                vec![request.seen, remote.event],
+                request
+                    .records()
+                    .into_iter()
+                    .chain([remote.event])
+                    .collect(),
             )
-            .at(request.ip);
+            .at(request.client());
             self.add(child.process, why);
         }
     }
@@ -203,9 +206,10 @@ impl Spread<'_, '_> {
         requests: &Requests,
         request: &Request,
     ) -> Option<Remote> {
-        let remote = self.malice.remotes.get(&request.ip)?;
-        let own = is_elsewhere(request.ip) && !world.is_own_address(request.ip);
-        (own && !requests.is_everyone(request.server, request.ip)).then_some(*remote)
+        let client = request.client();
+        let remote = self.malice.remotes.get(&client)?;
+        let own = is_elsewhere(client) && !world.is_own_address(client);
+        (own && !requests.is_everyone(request)).then_some(*remote)
     }
 
     /// Sessions opened from an address of the intrusion, or with what it changed.
@@ -222,7 +226,11 @@ impl Spread<'_, '_> {
             let request = requests.behind_process(world, child.hub, child.process);
             let by_address = request.and_then(|request| {
                 let remote = self.intruders_address(world, requests, &request)?;
-                let events = vec![request.seen, remote.event];
+                let events = request
+                    .records()
+                    .into_iter()
+                    .chain([remote.event])
+                    .collect();
                 Some(
                     Why::new(
                         Ground::SameAddress,
@@ -230,7 +238,7 @@ impl Spread<'_, '_> {
                         Grade::Inferred,
                         events,
                     )
-                    .at(request.ip),
+                    .at(request.client()),
                 )
             });
             let why = by_address
@@ -273,11 +281,11 @@ impl Spread<'_, '_> {
             return None;
         }
         let mut events = vec![taint.event];
-        events.extend(request.map(|request| request.seen));
+        events.extend(request.into_iter().flat_map(Request::records));
         events.extend(session.start_ref);
         let why = Why::new(Ground::Opened, Some(taint.writer), Grade::Inferred, events).by(*thing);
         Some(match request {
-            Some(request) => why.at(request.ip),
+            Some(request) => why.at(request.client()),
             None => why,
         })
     }
@@ -385,7 +393,7 @@ impl Spread<'_, '_> {
 
 fn same_client(one: Option<&Request>, other: Option<&Request>) -> bool {
     match (one, other) {
-        (Some(one), Some(other)) => one.ip == other.ip,
+        (Some(one), Some(other)) => one.client() == other.client(),
         // Without addresses, the account's habit of logging in is all that is known.
         (None, _) | (_, None) => true,
     }

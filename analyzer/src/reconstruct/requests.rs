@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-use saigen_schemas::event::{Event, Kind, NetworkClosed};
+use saigen_schemas::event::{Event, Kind, NetworkClosed, NetworkConnected};
 
 use crate::graph::NodeId;
 use crate::reconstruct::world::World;
@@ -25,6 +25,13 @@ const CLOCKS_APART_US: i64 = 2_000;
 
 /// The most connections that are looked at for one that was open.
 const OPEN_MAX: usize = 256;
+
+/// The most proxies, one before the other, through which a request is followed.
+const FRONTS_MAX: usize = 4;
+
+/// The two ends of a connection of a host with itself are recorded within this time of each other:
+/// a server that is busy takes it from its queue later than it was opened.
+const ENDS_APART_US: u64 = 5_000_000;
 
 /// A server with fewer connections than this says nothing about who its usual clients are.
 const FEW_CONNECTIONS: usize = 20;
@@ -44,6 +51,8 @@ struct Taken {
     local_port: Option<u16>,
     closed_us: Option<i64>,
     peer: Option<Peer>,
+    /// The process of the same host that opened it, where that was recorded.
+    near: Option<NodeId>,
 }
 
 /// The process on another recorded host that opened a connection.
@@ -63,6 +72,9 @@ pub struct Connections {
     taken: Vec<Taken>,
     /// The last connection between a port here and a place there, for the record of its end.
     open: HashMap<(u16, IpAddr, u16), usize>,
+    /// Connections that a process opened to its own host: from which port, to which, when.
+    own: BTreeMap<(u16, u16), Vec<(i64, EventRef)>>,
+    own_count: usize,
 }
 
 impl Connections {
@@ -94,9 +106,25 @@ impl Connections {
                 local_port: accepted.local_port,
                 closed_us: None,
                 peer: None,
+                near: None,
             });
+        } else if let Kind::NetworkConnected(connected) = &event.kind {
+            self.keep_own(reference, event.time.wall_us, connected);
         } else if let Kind::NetworkClosed(closed) = &event.kind {
             self.close(event.time.wall_us, closed);
+        }
+    }
+
+    /// Keeps a connection of a host with itself: the other end is found by its ports.
+    fn keep_own(&mut self, reference: EventRef, us: i64, connected: &NetworkConnected<'_>) {
+        let ports = connected.local_port.zip(connected.remote_port);
+        let remote = connected.remote_ip.map(|ip| ip.to_canonical());
+        let own = remote.is_some_and(|ip| {
+            ip.is_loopback() || connected.local_ip.map(|ip| ip.to_canonical()) == Some(ip)
+        });
+        if let Some(ports) = ports.filter(|_| own && self.own_count < CONNECTIONS_MAX) {
+            self.own.entry(ports).or_default().push((us, reference));
+            self.own_count += 1;
         }
     }
 
@@ -140,6 +168,49 @@ pub(super) struct Request {
     pub(super) before_us: i64,
     /// Whether a process of its own served this connection, or the server had no other.
     pub(super) alone: bool,
+    /// Where the request came in, if a proxy of its own host or of another had passed it on.
+    pub(super) front: Option<Front>,
+}
+
+/// A client's connection to a server that passed the request on to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Front {
+    /// The process that took the client's connection.
+    pub(super) server: NodeId,
+    /// The record of that.
+    pub(super) seen: EventRef,
+    /// When, by the clock of its host.
+    pub(super) us: i64,
+    /// The client.
+    pub(super) ip: IpAddr,
+    /// From which port.
+    pub(super) port: Option<u16>,
+    /// At which port of the server.
+    pub(super) local_port: Option<u16>,
+}
+
+impl Request {
+    /// The server that the client itself reached.
+    pub(super) fn reached(&self) -> NodeId {
+        self.front.map_or(self.server, |front| front.server)
+    }
+
+    /// The address of the client itself, in front of all proxies that were recorded.
+    pub(super) fn client(&self) -> IpAddr {
+        self.front.map_or(self.ip, |front| front.ip)
+    }
+
+    /// The client's address and port.
+    pub(super) fn asker(&self) -> (IpAddr, Option<u16>) {
+        self.front
+            .map_or((self.ip, self.port), |front| (front.ip, front.port))
+    }
+
+    /// Its records, the client's connection first.
+    pub(super) fn records(&self) -> Vec<EventRef> {
+        let front = self.front.map(|front| front.seen);
+        front.into_iter().chain([self.seen]).collect()
+    }
 }
 
 /// The requests of all servers of a graph.
@@ -167,7 +238,8 @@ impl Requests {
         for one in &connections.taken {
             if let Some(process) = world.graph.actor_at(one.seen) {
                 let peer = peers.get(&(process, one.accepted_us, one.port)).copied();
-                let one = Taken { peer, ..*one };
+                let near = near_end(world, connections, one, process);
+                let one = Taken { peer, near, ..*one };
                 taken.entry(process).or_default().push(one);
             }
         }
@@ -209,7 +281,7 @@ impl Requests {
             let before = list.get(..cut).unwrap_or_default();
             let done_us = to_us.filter(|_| !alone);
             if let Some(one) = served(before, until_us, done_us).or(before.last()) {
-                let before_us = from_us.saturating_sub(one.us);
+                let front = self.through(world, at, one, (from_us, to_us), FRONTS_MAX);
                 let request = Request {
                     server: at,
                     us: one.us,
@@ -218,10 +290,14 @@ impl Requests {
                     local_port: one.local_port,
                     seen: one.seen,
                     peer: one.peer,
-                    before_us,
-                    alone: alone || list.len() == 1,
+                    before_us: from_us.saturating_sub(one.us),
+                    alone: front.is_none() && (alone || list.len() == 1),
+                    front,
                 };
-                return Some(request).filter(|_| before_us <= SERVED_WITHIN_US);
+                // A proxy keeps its connections open for further requests: then only its client's
+                // says how old the request is, and `through` has looked at that.
+                let young = front.is_some() || request.before_us <= SERVED_WITHIN_US;
+                return Some(request).filter(|_| young);
             }
             let worker = world.process(at)?;
             let above = world.cause(at).filter(|_| world.is_worker(at))?;
@@ -231,20 +307,80 @@ impl Requests {
         None
     }
 
-    /// Whether an address stands for many clients: nearly all of a busy server's connections come
-    /// from it, as with a reverse proxy. Then sharing it means nothing.
-    pub(super) fn is_everyone(&self, server: NodeId, ip: IpAddr) -> bool {
-        let list = self.of(server);
+    /// Where a request came in, if who opened its connection is a proxy: a process that was itself
+    /// serving a connection at that time, and opens others to pass requests on.
+    fn through(
+        &self,
+        world: &World<'_>,
+        server: NodeId,
+        one: &Taken,
+        (from_us, to_us): (i64, Option<i64>),
+        fronts: usize,
+    ) -> Option<Front> {
+        let proxy = one.near.or(one.peer.map(|peer| peer.process))?;
+        // Moments of the server's host by the clock of the proxy's.
+        let apart = world
+            .even_us(server, 0)
+            .saturating_sub(world.even_us(proxy, 0));
+        let (from_us, to_us) = (
+            from_us.saturating_add(apart),
+            to_us.map(|us| us.saturating_add(apart)),
+        );
+        let list = self.of(proxy);
+        let cut = list.partition_point(|taken| taken.us <= from_us);
+        let outer = served(list.get(..cut).unwrap_or_default(), from_us, to_us)?;
+        if from_us.saturating_sub(outer.us) > SERVED_WITHIN_US {
+            return None;
+        }
+        let further = (fronts > 1)
+            .then(|| self.through(world, proxy, outer, (from_us, to_us), fronts - 1))
+            .flatten();
+        Some(further.unwrap_or(Front {
+            server: proxy,
+            seen: outer.seen,
+            us: outer.us,
+            ip: outer.ip,
+            port: outer.port,
+            local_port: outer.local_port,
+        }))
+    }
+
+    /// Whether the address of a request stands for many clients: nearly all of a busy server's
+    /// connections come from it, as with a reverse proxy that was not recorded. Then sharing it
+    /// means nothing.
+    pub(super) fn is_everyone(&self, request: &Request) -> bool {
+        let (list, ip) = (self.of(request.reached()), request.client());
         let same = list.iter().filter(|one| one.ip == ip).count();
         list.len() >= FEW_CONNECTIONS && same * 5 >= list.len() * 4
     }
 
     /// How many connections a server took from the address of a request, and how many from others.
     pub(super) fn share(&self, request: &Request) -> (usize, usize) {
-        let list = self.of(request.server);
-        let same = list.iter().filter(|one| one.ip == request.ip).count();
+        let list = self.of(request.reached());
+        let client = request.client();
+        let same = list.iter().filter(|one| one.ip == client).count();
         (same, list.len() - same)
     }
+}
+
+/// The process of a server's own host that opened a connection to it: the one whose record has the
+/// ports of the server's, just before or, from another source, just after.
+fn near_end(
+    world: &World<'_>,
+    connections: &Connections,
+    one: &Taken,
+    server: NodeId,
+) -> Option<NodeId> {
+    let opened = connections.own.get(&(one.port?, one.local_port?))?;
+    let host = world.graph.host_of(server);
+    let apart = |us: i64| us.abs_diff(one.accepted_us);
+    let (_, process) = opened
+        .iter()
+        .filter(|(us, _)| apart(*us) <= ENDS_APART_US)
+        .filter_map(|(us, seen)| Some((*us, world.graph.actor_at(*seen)?)))
+        .filter(|(_, process)| *process != server && world.graph.host_of(*process) == host)
+        .min_by_key(|(us, process)| (apart(*us), *process))?;
+    Some(process)
 }
 
 /// Of the connections taken before a moment the last that was open then, and at another moment
@@ -282,6 +418,7 @@ mod tests {
             local_port: None,
             closed_us,
             peer: None,
+            near: None,
         }
     }
 

@@ -226,7 +226,7 @@ impl<'w, 'g> Cast<'w, 'g> {
             Taken::Request(request) => {
                 format!(
                     "It did the work of the request from {} since {moment}.",
-                    endpoint(&request.ip.to_string(), request.port)
+                    endpoint(&request.client().to_string(), request.asker().1)
                 )
             }
             Taken::UnseenRequest => format!(

@@ -89,7 +89,7 @@ pub(super) fn entry(
     for (_, end) in first_ends(cast.world, group, beginnings) {
         let who = end
             .request
-            .map_or_else(String::new, |request| request.ip.to_string());
+            .map_or_else(String::new, |request| request.client().to_string());
         let head = cast.world.head_of_workers(end.process);
         if told.insert((end.kind, head, who, end.file)) && sentences.len() < ENTRIES_MAX {
             sentences.push(sentence(cast, requests, end));
@@ -232,16 +232,16 @@ fn request(cast: &Cast<'_, '_>, requests: &Requests, end: &End) -> (String, Grad
     let Some(request) = end.request else {
         return (String::new(), Grade::Gap);
     };
-    let who = endpoint(&request.ip.to_string(), request.port);
-    let server = cast.name(request.server);
-    let command = cast
-        .world
-        .process(request.server)
-        .and_then(|facts| super::cast::command_line(&facts));
-    let command = command.map_or_else(String::new, |line| format!(", {}", words::command(&line)));
-    let at = request
-        .local_port
-        .map_or_else(String::new, |port| format!(" at port {port}"));
+    let (ip, port) = request.asker();
+    let who = endpoint(&ip.to_string(), port);
+    let server = match request.front {
+        None => named_server(cast, request.server, request.local_port),
+        Some(front) => format!(
+            "{}, which passed the request on to {},",
+            named_server(cast, front.server, front.local_port),
+            named_server(cast, request.server, request.local_port)
+        ),
+    };
     let (same, others) = requests.share(&request);
     let did = match end.file {
         Some(file) => format!(
@@ -257,6 +257,9 @@ fn request(cast: &Cast<'_, '_>, requests: &Requests, end: &End) -> (String, Grad
         Grade::Inferred
     };
     let ground = match (request.alone, request.before_us <= SPAN_MAX_US) {
+        (false, _) if request.front.is_some() => {
+            "the last connection that the proxy had taken and still held".to_owned()
+        }
         (true, _) => "it served that connection and no other".to_owned(),
         (false, true) => format!(
             "the last connection that it had taken, {} before",
@@ -273,10 +276,19 @@ fn request(cast: &Cast<'_, '_>, requests: &Requests, end: &End) -> (String, Grad
         String::new()
     };
     let text = format!(
-        "A connection from {who} reached {server}{command}{at} at {}, and the service {did} ({ground}).{all}",
-        Moment::from_us(request.us)
+        "A connection from {who} reached {server} at {}, and the service {did} ({ground}).{all}",
+        Moment::from_us(request.front.map_or(request.us, |front| front.us))
     );
     (text, grade)
+}
+
+/// A server with its command line and the port at which it was reached.
+fn named_server(cast: &Cast<'_, '_>, server: NodeId, port: Option<u16>) -> String {
+    let facts = cast.world.process(server);
+    let command = facts.and_then(|facts| super::cast::command_line(&facts));
+    let command = command.map_or_else(String::new, |line| format!(", {}", words::command(&line)));
+    let at = port.map_or_else(String::new, |port| format!(" at port {port}"));
+    format!("{}{command}{at}", cast.name(server))
 }
 
 fn session(cast: &Cast<'_, '_>, end: &End) -> (String, Grade) {
@@ -290,7 +302,7 @@ fn session(cast: &Cast<'_, '_>, end: &End) -> (String, Grade) {
         Some(request) => (
             format!(
                 "A session of {user} was opened from {} by {by} at {}.",
-                endpoint(&request.ip.to_string(), request.port),
+                endpoint(&request.client().to_string(), request.asker().1),
                 Moment::from_us(request.us)
             ),
             if request.alone {

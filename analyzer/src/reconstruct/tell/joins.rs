@@ -147,13 +147,16 @@ fn shared(cast: &Cast<'_, '_>, process: NodeId, why: &Why) -> Option<(u8, &'stat
 fn clients(cast: &Cast<'_, '_>, group: &Group) -> BTreeMap<IpAddr, Vec<(NodeId, EventRef)>> {
     let mut clients: BTreeMap<IpAddr, Vec<(NodeId, EventRef)>> = BTreeMap::new();
     for (&root, request) in &group.malice.requests {
-        if request.peer.is_some() || cast.world.is_own_address(request.ip) {
+        let client = request.client();
+        let other_host = request.peer.is_some() && request.front.is_none();
+        if other_host || cast.world.is_own_address(client) {
             continue;
         }
+        let records = request.records().into_iter();
         clients
-            .entry(request.ip)
+            .entry(client)
             .or_default()
-            .push((root, request.seen));
+            .extend(records.map(|seen| (root, seen)));
     }
     clients
 }

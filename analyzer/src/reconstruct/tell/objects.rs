@@ -363,24 +363,36 @@ pub(super) fn meaning(mechanism: &str) -> &'static str {
 fn requests(cast: &Cast<'_, '_>, group: &Group) -> Vec<NetworkItem> {
     let mut rows: BTreeMap<(NodeId, String), NetworkItem> = BTreeMap::new();
     for (root, request) in &group.malice.requests {
+        let (reached, port, us) = match request.front {
+            None => (request.server, request.local_port, request.us),
+            Some(front) => (front.server, front.local_port, front.us),
+        };
+        let client = request.client().to_string();
         let item = NetworkItem {
             node: String::new(),
-            host: cast.host(request.server),
+            host: cast.host(reached),
             direction: Direction::In,
             protocol: "tcp".to_owned(),
-            local: request.local_port.map(|port| format!("port {port}")),
-            remote: Some(request.ip.to_string()),
+            local: port.map(|port| format!("port {port}")),
+            remote: Some(client.clone()),
             remote_name: None,
             sent: None,
             received: None,
-            first: Moment::from_us(request.us),
-            last: Moment::from_us(request.us),
+            first: Moment::from_us(us),
+            last: Moment::from_us(us),
             count: 1,
-            process: cast.id(request.server),
-            why: format!("The server started {} for it.", cast.short(*root)),
-            evidence: cited(&[request.seen], EVENTS_MAX),
+            process: cast.id(reached),
+            why: match request.front {
+                None => format!("The server started {} for it.", cast.short(*root)),
+                Some(_) => format!(
+                    "It was passed on to {}, which started {} for it.",
+                    cast.short(request.server),
+                    cast.short(*root)
+                ),
+            },
+            evidence: cited(&request.records(), EVENTS_MAX),
         };
-        let key = (request.server, request.ip.to_string());
+        let key = (reached, client);
         rows.entry(key)
             .and_modify(|known| {
                 known.count += 1;

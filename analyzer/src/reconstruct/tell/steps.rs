@@ -6,6 +6,7 @@ use crate::detect::Detection;
 use crate::graph::{Node, NodeId, Verb};
 use crate::reconstruct::groups::Group;
 use crate::reconstruct::malice::{Ground, Why};
+use crate::reconstruct::requests::Request;
 use crate::reconstruct::tell::acts::{Act, Deed};
 use crate::reconstruct::tell::cast::{Cast, cited, endpoint, user_of};
 use crate::reconstruct::tell::objects::Objects;
@@ -53,7 +54,7 @@ impl Steps<'_, '_, '_> {
             .requests
             .get(&act.object)
             .filter(|_| act.deed == Deed::Starts);
-        events.extend(request.map(|request| request.seen));
+        events.extend(request.into_iter().flat_map(Request::records));
         let (link, grade) = self.link(act);
         Step {
             time: Moment::from_us(act.us),
@@ -113,6 +114,11 @@ impl Steps<'_, '_, '_> {
                 let (short, host) = (self.cast.short(peer.process), self.cast.host(peer.process));
                 format!(", which {short} on {host} had opened")
             });
+            if let Some(front) = request.front {
+                let (short, host) = (self.cast.short(front.server), self.cast.host(front.server));
+                let who = endpoint(&front.ip.to_string(), front.port);
+                return format!(" for a connection from {who}, which {short} on {host} passed on");
+            }
             return if request.before_us <= SPAN_MAX_US {
                 format!(
                     " {} after it accepted a connection from {who}{peer}",

@@ -209,12 +209,23 @@ impl Scene {
     }
 
     pub(super) fn accept(&mut self, process: P, ip: &str, port: u16) -> EventRef {
+        self.accept_at(process, 80, ip, port)
+    }
+
+    /// A connection to a port of the machine.
+    pub(super) fn accept_at(
+        &mut self,
+        process: P,
+        local_port: u16,
+        ip: &str,
+        port: u16,
+    ) -> EventRef {
         self.event(
             process.key,
             Kind::NetworkAccepted(NetworkAccepted {
                 protocol: Some(Protocol::Tcp),
                 local_ip: Some("10.0.0.5".parse().unwrap()),
-                local_port: Some(80),
+                local_port: Some(local_port),
                 remote_ip: Some(ip.parse::<IpAddr>().unwrap()),
                 remote_port: Some(port),
                 ..NetworkAccepted::default()
@@ -223,12 +234,23 @@ impl Scene {
     }
 
     pub(super) fn connect(&mut self, process: P, ip: &str, port: u16) -> EventRef {
+        self.connect_from(process, 40_000, ip, port)
+    }
+
+    /// A connection from a port of the machine.
+    pub(super) fn connect_from(
+        &mut self,
+        process: P,
+        local_port: u16,
+        ip: &str,
+        port: u16,
+    ) -> EventRef {
         self.event(
             process.key,
             Kind::NetworkConnected(NetworkConnected {
                 protocol: Some(Protocol::Tcp),
                 local_ip: Some("10.0.0.5".parse().unwrap()),
-                local_port: Some(40_000),
+                local_port: Some(local_port),
                 remote_ip: Some(ip.parse::<IpAddr>().unwrap()),
                 remote_port: Some(port),
                 ..NetworkConnected::default()

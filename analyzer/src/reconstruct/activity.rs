@@ -173,6 +173,25 @@ pub(super) fn is_persons_session(world: &World<'_>, top: Top) -> bool {
     }
 }
 
+/// Whether a document, a script or a loader that someone opened on a desktop stands between the desktop
+/// and a process: what it does was in that file, and is not what a person types.
+pub(super) fn was_in_a_file(world: &World<'_>, process: NodeId, top: Top) -> bool {
+    if !matches!(top.boundary, Boundary::Hub(_, Station::Desktop)) {
+        return false;
+    }
+    let mut at = process;
+    for _ in 0..CLIMB_MAX {
+        match world.cause(at) {
+            Some(cause) if !world.station(cause).is_hub() => at = cause,
+            _ => return false,
+        }
+        if world.roles(at).any(&[Role::Document, Role::Loader]) {
+            return true;
+        }
+    }
+    false
+}
+
 /// Whether a process stands below an interpreter that runs a script which stood among the programs
 /// of the system, as it stood there before the recording.
 pub(super) fn below_system_script(world: &World<'_>, process: NodeId) -> bool {

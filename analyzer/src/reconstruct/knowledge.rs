@@ -65,6 +65,8 @@ roles! {
     Loader = "loader",
     /// Brings files from the network for a person.
     Browser = "browser",
+    /// Shows documents, and runs what is hidden in them.
+    Document = "document",
     /// Keeps the credentials of those who are logged in.
     Credentials = "credentials",
 }

@@ -12,7 +12,7 @@ use saigen_schemas::report::{ScorePart, Severity};
 use crate::detect::Tactic;
 use crate::graph::NodeId;
 use crate::reconstruct::activity::{
-    Top, below_package_manager, below_system_script, is_persons_session,
+    Top, below_package_manager, below_system_script, is_persons_session, was_in_a_file,
 };
 use crate::reconstruct::baseline::Baseline;
 use crate::reconstruct::seeds::Seed;
@@ -176,7 +176,7 @@ fn context(world: &World<'_>, seed: &Seed, top: Top) -> (f64, &'static str) {
         (INSTALLATION, "a software installation did it")
     } else if below_system_script(world, seed.process) {
         (INSTALLATION, "a script that came with the system did it")
-    } else if is_persons_session(world, top) {
+    } else if is_persons_session(world, top) && !was_in_a_file(world, seed.process, top) {
         if seed.rule.tactics.contains(&Tactic::PrivilegeEscalation) {
             return (
                 ADMINISTRATOR,

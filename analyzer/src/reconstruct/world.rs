@@ -37,11 +37,12 @@ impl Station {
 }
 
 /// Programs that take connections at times and are no servers for that.
-const NO_SERVERS: [Role; 5] = [
+const NO_SERVERS: [Role; 6] = [
     Role::Transfer,
     Role::Shell,
     Role::Loader,
     Role::Browser,
+    Role::Document,
     Role::Discovery,
 ];
 

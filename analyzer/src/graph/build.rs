@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use saigen_schemas::event::{Event, Kind};
 
 use crate::graph::query::Adjacency;
-use crate::graph::store::{EdgeRow, NodeRow, Store, Touch};
+use crate::graph::store::{NodeRow, Store, Touch};
 use crate::graph::{EdgeId, Graph, Ground, ModuleForm, NodeId, NodeKind, PersistenceKind, Verb};
 use crate::reference::EventRef;
 use crate::replay::{Applied, HostId, MachineId, Replay, Step, Table, TextId, Texts, UnitId};
@@ -174,11 +174,11 @@ impl GraphBuilder {
         (self.known, self.chains, self.next_in_chain) = Default::default();
         self.touches.sort_unstable();
         self.touches.shrink_to_fit();
-        self.store.edges.shrink_to_fit();
-        self.store.more.shrink_to_fit();
-        let store = &self.store;
-        let outgoing = Adjacency::new(store, |row| row.from, |row| store.last_us(row));
-        let incoming = Adjacency::new(store, |row| row.to, |row| row.first_us);
+        let edges = &self.store.edges;
+        let nodes = self.store.nodes.len();
+        let outgoing = Adjacency::new(edges, nodes, |row| row.from, |id, _| edges.last_us(id));
+        let incoming = Adjacency::new(edges, nodes, |row| row.to, |_, row| row.first_us());
+        self.store.edges.settle();
         Graph {
             processes: replay.into_processes(),
             texts: self.texts,
@@ -349,17 +349,9 @@ impl GraphBuilder {
                 id
             }
             None => {
-                let id = EdgeId::from_index(self.store.edges.len())?;
                 let first = self.store.refs.pack(scene.event);
-                self.store.edges.push(EdgeRow {
-                    first_us: at_us,
-                    first,
-                    from,
-                    to,
-                    more: None,
-                    verb: says.verb,
-                    ground: says.ground,
-                });
+                let says_both = (says.verb, says.ground);
+                let id = self.store.edges.add((from, to), says_both, at_us, first)?;
                 self.remember_edge(id, from, to, says);
                 id
             }
@@ -373,9 +365,9 @@ impl GraphBuilder {
         let chain = self.chains.get(from.max(to).index())?;
         let mut next = chain.first;
         while let Some(id) = next {
-            let row = self.store.edges.get(id.index())?;
+            let row = self.store.edges.get(id)?;
             let same = row.from == from && row.to == to;
-            if same && row.verb == says.verb && row.ground == says.ground {
+            if same && row.verb() == says.verb && row.ground() == says.ground {
                 return Some(id);
             }
             next = self.next_in_chain.get(id.index()).copied().flatten();

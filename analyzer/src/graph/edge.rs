@@ -86,6 +86,42 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// Every one, in the order of their numbers.
+    pub(super) const ALL: &[Self] = &[
+        Self::Forked,
+        Self::Started,
+        Self::Became,
+        Self::Created,
+        Self::Wrote,
+        Self::Read,
+        Self::Mapped,
+        Self::Executed,
+        Self::Renamed,
+        Self::Linked,
+        Self::Copied,
+        Self::Deleted,
+        Self::ChangedAttributes,
+        Self::Connected,
+        Self::Accepted,
+        Self::Listened,
+        Self::Sent,
+        Self::Received,
+        Self::Resolved,
+        Self::Traced,
+        Self::Injected,
+        Self::MemoryRead,
+        Self::Opened,
+        Self::LoggedOn,
+        Self::FailedLogon,
+        Self::SwitchedTo,
+        Self::Configured,
+        Self::Triggered,
+        Self::Asked,
+        Self::Loaded,
+        Self::Refused,
+        Self::Changed,
+    ];
+
     /// The word, as reports and exports print it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -152,6 +188,19 @@ pub enum Ground {
 }
 
 impl Ground {
+    /// Every one, in the order of their numbers.
+    pub(super) const ALL: &[Self] = &[
+        Self::Recorded,
+        Self::SameSession,
+        Self::SameFlow,
+        Self::SamePlace,
+        Self::SameContent,
+        Self::SameName,
+        Self::Scheduled,
+        Self::Arguments,
+        Self::Time,
+    ];
+
     /// The word, as reports and exports print it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -15,6 +15,7 @@
 
 mod build;
 mod edge;
+mod edges;
 mod node;
 mod places;
 mod query;

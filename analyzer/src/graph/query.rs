@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use saigen_schemas::event::{Args, Text};
 
-use crate::graph::store::{EdgeRow, MoreRow, NO_BYTES, NodeRow, Store, Touch};
+use crate::graph::edges::{EdgeRow, Edges, NO_BYTES};
+use crate::graph::store::{NodeRow, Store, Touch};
 use crate::graph::{
     AccountNode, Alias, Edge, EdgeId, EndpointNode, Exit, FileNode, HostNode, ModuleNode, NameNode,
     Node, NodeId, NodeKind, PersistenceNode, PipeNode, ProcessNode, RegistryNode, SessionNode,
@@ -121,12 +122,13 @@ pub(super) struct Adjacency {
 impl Adjacency {
     /// Sorts edges by the node that `end` picks, and those of one node by `time`, then number.
     pub(super) fn new(
-        store: &Store,
+        edges: &Edges,
+        nodes: usize,
         end: impl Fn(&EdgeRow) -> NodeId,
-        time: impl Fn(&EdgeRow) -> i64,
+        time: impl Fn(EdgeId, &EdgeRow) -> i64,
     ) -> Self {
-        let rows = &store.edges;
-        let mut starts = vec![0_u32; store.nodes.len() + 1];
+        let rows = edges.rows();
+        let mut starts = vec![0_u32; nodes + 1];
         for row in rows {
             if let Some(count) = starts.get_mut(end(row).index() + 1) {
                 *count += 1;
@@ -152,7 +154,8 @@ impl Adjacency {
             if let [from, to] = *pair
                 && let Some(list) = edges.get_mut(from as usize..to as usize)
             {
-                list.sort_by_key(|edge| (rows.get(edge.index()).map(&time), *edge));
+                let us = |edge: EdgeId| rows.get(edge.index()).map(|row| time(edge, row));
+                list.sort_by_key(|edge| (us(*edge), *edge));
             }
         }
         Self { starts, edges }
@@ -188,8 +191,7 @@ impl Graph {
     #[must_use]
     pub fn memory(&self) -> Memory {
         Memory {
-            edges: self.store.edges.capacity() * size_of::<EdgeRow>()
-                + self.store.more.capacity() * size_of::<MoreRow>(),
+            edges: self.store.edges.heap_bytes(),
             adjacency: self.outgoing.heap_bytes() + self.incoming.heap_bytes(),
             events: self.touches.capacity() * size_of::<Touch>(),
             nodes: self.store.node_bytes(),
@@ -213,17 +215,17 @@ impl Graph {
     /// An edge; `None` for an id of another graph.
     #[must_use]
     pub fn edge(&self, id: EdgeId) -> Option<Edge> {
-        let row = self.store.edges.get(id.index())?;
-        let more = row.more.and_then(|more| self.store.more.get(more.index()));
+        let row = self.store.edges.get(id)?;
+        let more = self.store.edges.more(id);
         let first = self.store.refs.unpack(row.first)?;
         Some(Edge {
             id,
             from: row.from,
             to: row.to,
-            verb: row.verb,
-            ground: row.ground,
-            first_us: row.first_us,
-            last_us: more.map_or(row.first_us, |more| more.last_us),
+            verb: row.verb(),
+            ground: row.ground(),
+            first_us: row.first_us(),
+            last_us: more.map_or(row.first_us(), |more| more.last_us),
             count: more.map_or(1, |more| more.count),
             bytes: more
                 .map(|more| more.bytes)
@@ -452,8 +454,8 @@ impl Graph {
         let cut = list.partition_point(|&id| {
             self.store
                 .edges
-                .get(id.index())
-                .is_some_and(|row| row.first_us <= until_us)
+                .get(id)
+                .is_some_and(|row| row.first_us() <= until_us)
         });
         let early = list.get(..cut).unwrap_or_default();
         early.iter().rev().filter_map(|&id| self.edge(id))
@@ -463,12 +465,7 @@ impl Graph {
     /// `from_us`, the earliest first.
     pub fn after(&self, node: NodeId, from_us: i64) -> impl Iterator<Item = Edge> + '_ {
         let list = self.outgoing(node);
-        let cut = list.partition_point(|&id| {
-            self.store
-                .edges
-                .get(id.index())
-                .is_some_and(|row| self.store.last_us(row) < from_us)
-        });
+        let cut = list.partition_point(|&id| self.store.edges.last_us(id) < from_us);
         let late = list.get(cut..).unwrap_or_default();
         late.iter().filter_map(|&id| self.edge(id))
     }

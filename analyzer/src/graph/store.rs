@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use saigen_schemas::event::{AutostartKind, Hash32, Protocol};
 
+use crate::graph::edges::Edges;
 use crate::graph::refs::{PackedRef, Refs};
-use crate::graph::{EdgeId, FileForm, Ground, ModuleForm, NodeId, NodeKind, PersistenceKind, Verb};
+use crate::graph::{EdgeId, FileForm, ModuleForm, NodeId, NodeKind, PersistenceKind};
 use crate::reference::EventRef;
 use crate::replay::{HostId, TextId, UnitId, ids};
 
@@ -14,8 +15,6 @@ ids! {
     FileId
     /// A row of the table of names that files had.
     AliasId
-    /// A row of the table of what only some edges have.
-    MoreId
 }
 
 /// A node: its kind, and its row in the table of that kind.
@@ -24,31 +23,6 @@ pub(super) struct NodeRow {
     pub(super) kind: NodeKind,
     pub(super) row: u32,
 }
-
-/// An edge. What only some edges have stands in [`MoreRow`].
-#[derive(Clone, Copy, Debug)]
-pub(super) struct EdgeRow {
-    pub(super) first_us: i64,
-    pub(super) first: PackedRef,
-    pub(super) from: NodeId,
-    pub(super) to: NodeId,
-    pub(super) more: Option<MoreId>,
-    pub(super) verb: Verb,
-    pub(super) ground: Ground,
-}
-
-/// What is known of an edge that stands for several events, or carried bytes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct MoreRow {
-    pub(super) last_us: i64,
-    pub(super) last: PackedRef,
-    /// [`NO_BYTES`] where no record says.
-    pub(super) bytes: u64,
-    pub(super) count: u32,
-}
-
-/// In place of a count of bytes: no record says.
-pub(super) const NO_BYTES: u64 = u64::MAX;
 
 /// That an event belongs to an edge, or (without edge) only to the node of its actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,8 +136,7 @@ pub(super) struct Named {
 #[derive(Default)]
 pub(super) struct Store {
     pub(super) nodes: Vec<NodeRow>,
-    pub(super) edges: Vec<EdgeRow>,
-    pub(super) more: Vec<MoreRow>,
+    pub(super) edges: Edges,
     pub(super) refs: Refs,
     pub(super) process_rows: Vec<ProcessRow>,
     /// The node of each unit, by the unit's row.
@@ -182,73 +155,17 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// The last time that an edge speaks of.
-    pub(super) fn last_us(&self, row: &EdgeRow) -> i64 {
-        let more = row.more.and_then(|more| self.more.get(more.index()));
-        more.map_or(row.first_us, |more| more.last_us)
-    }
-
     /// The same happened again.
     pub(super) fn prolong(&mut self, edge: EdgeId, at_us: i64, event: EventRef) {
-        self.cover(edge, at_us, event);
-        if let Some(more) = self.more_of(edge) {
-            more.count = more.count.saturating_add(1);
-        }
+        let event = self.refs.pack(event);
+        self.edges.cover(edge, at_us, event);
+        self.edges.count(edge);
     }
 
     /// It happened at this moment, too, by an event that is part of what is counted already.
     pub(super) fn cover(&mut self, edge: EdgeId, at_us: i64, event: EventRef) {
         let event = self.refs.pack(event);
-        let Some(row) = self.edges.get(edge.index()).copied() else {
-            return;
-        };
-        if at_us < row.first_us {
-            // What was first until now stays as the last, where there was no other.
-            self.more_of(edge);
-            if let Some(row) = self.edges.get_mut(edge.index()) {
-                (row.first_us, row.first) = (at_us, event);
-            }
-        } else if let Some(more) = self.more_of(edge)
-            && at_us >= more.last_us
-        {
-            (more.last_us, more.last) = (at_us, event);
-        }
-    }
-
-    /// Bytes went along an edge, at some time since a moment.
-    pub(super) fn carry(&mut self, edge: EdgeId, since_us: i64, bytes: u64) {
-        if let Some(more) = self.more_of(edge) {
-            let before = if more.bytes == NO_BYTES {
-                0
-            } else {
-                more.bytes
-            };
-            more.bytes = before.saturating_add(bytes).min(NO_BYTES - 1);
-        }
-        if let Some(row) = self.edges.get_mut(edge.index()) {
-            row.first_us = row.first_us.min(since_us);
-        }
-    }
-
-    /// What only some edges have, made for this one if it had none.
-    fn more_of(&mut self, edge: EdgeId) -> Option<&mut MoreRow> {
-        let row = self.edges.get_mut(edge.index())?;
-        let more = match row.more {
-            Some(more) => more,
-            None => {
-                let more = MoreId::from_index(self.more.len())?;
-                let (last_us, last) = (row.first_us, row.first);
-                self.more.push(MoreRow {
-                    last_us,
-                    last,
-                    bytes: NO_BYTES,
-                    count: 1,
-                });
-                row.more = Some(more);
-                more
-            }
-        };
-        self.more.get_mut(more.index())
+        self.edges.cover(edge, at_us, event);
     }
 
     /// Memory of all nodes, without processes and texts, in bytes.

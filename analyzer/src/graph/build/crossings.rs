@@ -110,7 +110,7 @@ impl GraphBuilder {
             if let Some(bytes) = bytes.filter(|&bytes| bytes > 0)
                 && let Some(edge) = self.link(&scene, giver.node, taker.node, says(verb))
             {
-                self.store.carry(edge, giver.at_us, bytes);
+                self.store.edges.carry(edge, giver.at_us, bytes);
             }
         }
     }

@@ -500,7 +500,7 @@ impl GraphBuilder {
     ) {
         let edge = self.link_at(scene, scene.at_us, ends, says);
         if let Some(edge) = edge {
-            self.store.carry(edge, since_us, bytes);
+            self.store.edges.carry(edge, since_us, bytes);
         }
     }
 }

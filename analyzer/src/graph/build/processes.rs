@@ -65,16 +65,20 @@ impl GraphBuilder {
             self.born(scene, unit, node);
             return;
         };
-        let Some(row) = self.store.edges.get_mut(edge.index()) else {
+        let Some(row) = self.store.edges.get(edge) else {
             return;
         };
-        if row.verb == Verb::Forked {
+        if row.verb() == Verb::Forked {
             // Where the edge stands in the table it must be found under its new verb.
-            let (from, to, ground) = (row.from, row.to, row.ground);
-            if self.known.remove(&(from, to, row.verb, ground)).is_some() {
+            let (from, to, ground) = (row.from, row.to, row.ground());
+            if self
+                .known
+                .remove(&(from, to, Verb::Forked, ground))
+                .is_some()
+            {
                 self.known.insert((from, to, Verb::Started, ground), edge);
             }
-            row.verb = Verb::Started;
+            self.store.edges.rename(edge, Verb::Started);
         }
         self.store.cover(edge, scene.at_us, scene.event);
         self.touch(scene, edge);

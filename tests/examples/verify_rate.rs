@@ -10,7 +10,7 @@
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
-use saigen_analyzer::evidence::{Asked, JournalStream, Key, open, verify};
+use saigen_analyzer::evidence::{Asked, Depth, JournalStream, Key, open, verify};
 use saigen_analyzer::stream::EventStream as _;
 use saigen_schemas::event::BootId;
 use saigen_schemas::journal::seal::{
@@ -48,15 +48,22 @@ fn main() -> Result<(), Failure> {
         key: Some(&key),
         ..Asked::default()
     };
-    let before = cpu_s()?;
+    let before = cpu_s();
     let verified = verify(journal, asked, &mut |_| {});
-    let verify_s = cpu_s()? - before;
-    let before = cpu_s()?;
+    let verify_s = cpu_s() - before;
+    let deep = Asked {
+        depth: Depth::Roots,
+        ..asked
+    };
+    let before = cpu_s();
+    black_box(verify(journal, deep, &mut |_| {}));
+    let deep_s = cpu_s() - before;
+    let before = cpu_s();
     let mut stream = JournalStream::new(journal, &verified);
     while stream.peek().is_some() {
         black_box(stream.next().is_some());
     }
-    let stream_s = cpu_s()? - before;
+    let stream_s = cpu_s() - before;
     println!(
         "{} events, {} bytes: {}",
         verified.events,
@@ -67,6 +74,11 @@ fn main() -> Result<(), Failure> {
         "verified: SHA-256, checksum, decode, chain, seals",
         verified.events,
         verify_s,
+    );
+    show(
+        "the same, and the roots made again (--deep)",
+        verified.events,
+        deep_s,
     );
     show(
         "read as a stream: checksum, decode",
@@ -85,34 +97,27 @@ fn show(what: &str, events: u64, seconds: f64) {
 fn machine(bytes: &[u8]) -> Result<(), Failure> {
     const ROUNDS: u32 = 40;
     let gigabytes = f64::from(ROUNDS) * f64::from(u32::try_from(bytes.len())?) / 1e9;
-    let before = cpu_s()?;
+    let before = cpu_s();
     for _ in 0..ROUNDS {
         black_box(blake3::hash(black_box(bytes)));
     }
-    let blake3_s = cpu_s()? - before;
+    let blake3_s = cpu_s() - before;
     let mut copy = vec![0; bytes.len()];
-    let before = cpu_s()?;
+    let before = cpu_s();
     for _ in 0..ROUNDS {
         copy.copy_from_slice(black_box(bytes));
         black_box(&copy);
     }
-    let copy_s = cpu_s()? - before;
+    let copy_s = cpu_s() - before;
     println!("{:<52} {:>7.2} GB/s", "BLAKE3", gigabytes / blake3_s);
     println!("{:<52} {:>7.2} GB/s", "memcpy", gigabytes / copy_s);
     Ok(())
 }
 
-/// CPU time of the process so far, all threads, in seconds: user and system of `proc_pid_stat(5)`.
-fn cpu_s() -> Result<f64, Failure> {
-    const TICKS_A_SECOND: f64 = 100.0;
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let after_name = stat.rsplit(')').next().ok_or("no stat")?;
-    let mut fields = after_name.split_whitespace().skip(11);
-    let mut ticks = 0.0;
-    for _ in 0..2 {
-        ticks += fields.next().ok_or("no times")?.parse::<f64>()?;
-    }
-    Ok(ticks / TICKS_A_SECOND)
+/// CPU time of the process so far, all threads, in seconds.
+fn cpu_s() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// Writes the events of a journal, over and over, as one sealed segment.

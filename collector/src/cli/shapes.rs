@@ -145,7 +145,7 @@ are recorded: all that it forks, however they detach themselves.",
         Word::one(
             "max-disk",
             "SIZE",
-            "Disk space that the journal may take: 500MiB, 2GiB (the default); then the oldest segments are removed, and it says so",
+            "Disk space that the journal may take: 500MiB, 2GiB (the default); from half of it on the noise of files gives way, then the oldest segments are removed, and it says so",
         ),
         Word::one(
             "max-events",

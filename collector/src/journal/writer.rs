@@ -4,6 +4,9 @@
 //! critical event. What was sealed is durable at those five seconds, and at once after a
 //! critical event. When nothing happens a heartbeat is sealed. The writer has no clock: every
 //! call brings the time, and [`Writer::deadline_us`] says when the next call must come.
+//!
+//! How a frame is sealed and written stands in `sealing`, how a segment is opened and signed in `segment`, what
+//! goes when the journal has grown to its quota in `quota`, and what gives way before that in `noise`.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,11 +15,9 @@ use saigen_schemas::event::{
     BootId, ClockStep, Event, Fields, Kind, KindName, Marks, RecordLoss, RecordSuspend, Source,
     Text, Value,
 };
-use saigen_schemas::journal::checkpoint::{CHECKPOINT_BYTES, CHECKPOINT_PAYLOAD_BYTES, Checkpoint};
 use saigen_schemas::journal::seal::{ChainValue, EnrolmentId, Sealer, chain_start};
 use saigen_schemas::journal::{
-    FORMAT_VERSION, FRAME_RAW_BYTES_TARGET, FrameHeader, FrameKind, OfEvents, Opening,
-    PayloadBuilder, PayloadSummary, RemovedSegment, SuccessionText, merkle,
+    FRAME_RAW_BYTES_TARGET, FrameKind, PayloadBuilder, RemovedSegment, merkle,
 };
 
 use crate::clock::Now;
@@ -89,6 +90,7 @@ pub struct Writer<S> {
     removed: Vec<RemovedSegment>,
     /// How far lists of removed segments in this journal tell of keys.
     list: Option<quota::ListOfKeys>,
+    noise: noise::Noise,
 }
 
 /// Whether there is space.
@@ -184,6 +186,7 @@ impl<S: Store> Writer<S> {
             closed: VecDeque::new(),
             removed: Vec::new(),
             list: None,
+            noise: noise::Noise::default(),
         };
         if let Some(tail) = tail {
             writer.take_up(tail);
@@ -252,7 +255,11 @@ impl<S: Store> Writer<S> {
         urgency: Urgency,
         now: Now,
     ) -> Result<(), WriteError> {
-        let kind = frame_kind(event.kind.name());
+        let name = event.kind.name();
+        if self.thins(name, urgency, now) {
+            return Ok(());
+        }
+        let kind = frame_kind(name);
         if kind != FrameKind::Data {
             self.seal_events(FrameKind::Data, now)?;
         }
@@ -263,7 +270,12 @@ impl<S: Store> Writer<S> {
                 return self.lose("recorder", Some(1), "an event larger than a frame", now);
             }
         }
+        let before = self.builder.raw_len();
         self.builder.push(event);
+        if noise::is_noise(name) && urgency == Urgency::Ordinary {
+            self.noise
+                .count(self.builder.raw_len().saturating_sub(before));
+        }
         self.next_seq += 1;
         self.frame_began_us.get_or_insert(now.boot_us);
         self.critical |= urgency == Urgency::Critical;
@@ -306,6 +318,9 @@ impl<S: Store> Writer<S> {
     /// If a frame could not be written or made durable.
     pub fn tick(&mut self, now: Now) -> Result<(), WriteError> {
         self.notice_clocks(now)?;
+        if self.noise.deadline_us().is_some_and(|at| now.boot_us >= at) {
+            self.tell_thinned(now)?;
+        }
         self.flush_critical(now)?;
         let waited = |since: Option<u64>| {
             since.is_some_and(|since| now.boot_us.saturating_sub(since) >= FLUSH_US)
@@ -346,6 +361,7 @@ impl<S: Store> Writer<S> {
             .chain(critical)
             .chain([self.sealed_us + HEARTBEAT_US])
             .chain(self.unsigned_us.map(|at| at + CHECKPOINT_US))
+            .chain(self.noise.deadline_us())
             .min()
             .unwrap_or(self.sealed_us)
     }
@@ -362,6 +378,7 @@ impl<S: Store> Writer<S> {
         if self.room == Room::Enough {
             self.room = Room::Reserve;
         }
+        self.tell_thinned(now)?;
         self.seal_events(FrameKind::Data, now)?;
         self.seal(FrameKind::Close, None, now)?;
         self.checkpoint(now)?;
@@ -436,9 +453,12 @@ impl<S: Store> Writer<S> {
             error: io::Error::other(error),
         })?;
         self.payload.clear();
+        let raw = u64::try_from(self.builder.raw_len()).unwrap_or(u64::MAX);
         let summary = self.builder.finish(salt, &mut self.payload);
         self.frame_began_us = None;
+        let before = self.segment_bytes;
         self.seal(kind, Some(summary), now)?;
+        self.noise.sealed(self.segment_bytes - before, raw);
         if self.segment_bytes >= self.limits.segment_bytes
             || now.boot_us.saturating_sub(self.segment_began_us) >= SEGMENT_US
         {
@@ -446,252 +466,6 @@ impl<S: Store> Writer<S> {
         }
         self.keep_to_quota(now)
     }
-
-    /// Signs and closes the open segment, and goes on in the next: what is closed can be taken away.
-    ///
-    /// # Errors
-    /// If a frame could not be written or made durable.
-    pub fn seal_off(&mut self, now: Now) -> Result<(), WriteError> {
-        self.seal_events(FrameKind::Data, now)?;
-        self.begin_segment(now)?;
-        self.sync()
-    }
-
-    /// Signs all frames of the segment so far; nothing in an unsealed journal.
-    fn checkpoint(&mut self, now: Now) -> Result<(), WriteError> {
-        let Some(state) = &mut self.key else {
-            return Ok(());
-        };
-        let blank = Checkpoint::over(self.segment, self.first_position, self.tree.root());
-        let raw_len = u32::try_from(CHECKPOINT_BYTES).unwrap_or(0);
-        let header = header_of(FrameKind::Checkpoint, raw_len, None, now);
-        let header = FrameHeader {
-            first_seq: self.next_seq,
-            boot: self.recording.boot,
-            lost: self.lost,
-            ..header
-        };
-        let header = self.sealer.header(&header, CHECKPOINT_PAYLOAD_BYTES);
-        let checkpoint = state.checkpoint().sign(self.enrolment, &header, &blank);
-        self.payload.clear();
-        checkpoint.write_payload(&mut self.payload);
-        self.seal_header(&header, now)?;
-        self.unsigned_us = None;
-        Ok(())
-    }
-
-    /// The generation of the key that signs the segment about to be opened, and how it came from
-    /// the one before. Only the very first segment of an enrolment has none before it.
-    fn succession(&mut self) -> Result<(Option<u32>, Vec<SuccessionText>), WriteError> {
-        let Some(state) = &mut self.key else {
-            return Ok((None, Vec::new()));
-        };
-        if self.sealer.position() > 0 {
-            state.succeed().map_err(WriteError::Key)?;
-        }
-        // The first opening of a recording tells of all keys, so that it can be checked alone.
-        let told = state.successions();
-        let told = if self.segment > 1 {
-            told.get(told.len().saturating_sub(1)..).unwrap_or_default()
-        } else {
-            told
-        };
-        let told = told.iter().map(SuccessionText::new).collect();
-        Ok((Some(state.checkpoint().generation()), told))
-    }
-
-    /// Signs the segment so far, makes it durable and opens the next.
-    fn begin_segment(&mut self, now: Now) -> Result<(), WriteError> {
-        // A segment that a crash broke off is left as it is.
-        let open = self.segment_bytes > 0;
-        if open {
-            self.checkpoint(now)?;
-        }
-        self.sync()?;
-        let number = self.segment + 1;
-        if let Err(error) = self.store.begin_segment(number) {
-            if number > 1 && is_full(&error) {
-                // The segment before takes the end.
-                self.store.give_back_reserve();
-                self.room = Room::Reserve;
-                return Err(WriteError::DiskFull);
-            }
-            return Err(WriteError::Io {
-                doing: "begin a segment",
-                error,
-            });
-        }
-        if open {
-            self.closed.push_back((self.segment, self.segment_bytes));
-        }
-        self.segment = number;
-        self.segment_bytes = 0;
-        self.segment_began_us = now.boot_us;
-        self.tree = merkle::Growing::default();
-        self.first_position = self.sealer.position();
-        let (generation, successions) = self.succession()?;
-        let opening = Opening {
-            format: FORMAT_VERSION,
-            segment: number,
-            enrolment: self.enrolment.to_string(),
-            sealed: self.key.is_some(),
-            recording: self.began_at,
-            host: self.recording.host.clone(),
-            tool: self.recording.tool.clone(),
-            configuration_sha256: self.recording.configuration_sha256.clone(),
-            generation,
-            successions,
-            scope: self.recording.scope.clone(),
-            sources: self.recording.sources.clone(),
-        };
-        self.payload.clear();
-        let raw_len = opening.write(&mut self.payload);
-        let summary = PayloadSummary {
-            raw_len,
-            ..PayloadSummary::default()
-        };
-        self.seal(FrameKind::Open, Some(summary), now)?;
-        if let (Some(state), Some(key)) = (&mut self.key, self.sealer.key()) {
-            // The opening tells of the new key: only now may the old one go.
-            self.store.sync().map_err(cannot_sync)?;
-            state.step_ahead(key).map_err(WriteError::Key)?;
-        }
-        Ok(())
-    }
-
-    /// Seals a frame with the payload at hand (none: without one) and writes it.
-    fn seal(
-        &mut self,
-        kind: FrameKind,
-        content: Option<PayloadSummary>,
-        now: Now,
-    ) -> Result<(), WriteError> {
-        if content.is_none() {
-            self.payload.clear();
-        }
-        let summary = content.unwrap_or_default();
-        let of_events = kind.holds_events().then_some(OfEvents {
-            first_us: summary.first_us,
-            last_us: summary.last_us,
-            kinds: summary.kinds,
-            root: summary.root,
-        });
-        let header = FrameHeader {
-            first_seq: self.next_seq - u64::from(summary.events),
-            events: summary.events,
-            boot: self.recording.boot,
-            lost: self.lost,
-            ..header_of(kind, summary.raw_len, of_events, now)
-        };
-        self.seal_header(&header, now)
-    }
-
-    /// Seals a frame with this header and the payload at hand, and writes it.
-    fn seal_header(&mut self, header: &FrameHeader, now: Now) -> Result<(), WriteError> {
-        if let (Some(state), Some(key)) = (&mut self.key, self.sealer.key())
-            && state.is_used_up_by(key)
-        {
-            // What stands before must be durable before the key on disk goes further ahead: else a
-            // loss of power could cost more frames than a crash may hide.
-            self.store.sync().map_err(cannot_sync)?;
-            state.step_ahead(key).map_err(WriteError::Key)?;
-        }
-        self.frame.clear();
-        let digest = self.sealer.seal(header, &self.payload, &mut self.frame);
-        self.tree.push(merkle::frame_leaf(&digest));
-        let news = !matches!(header.kind, FrameKind::Heartbeat | FrameKind::Checkpoint);
-        if news && self.key.is_some() {
-            self.unsigned_us.get_or_insert(now.boot_us);
-        }
-        self.sealed_us = now.boot_us;
-        self.unsynced_us.get_or_insert(now.boot_us);
-        let frame = std::mem::take(&mut self.frame);
-        let written = self.append(&frame);
-        self.frame = frame;
-        written
-    }
-
-    /// Writes a whole frame, if need be into the space that was kept for the end.
-    fn append(&mut self, frame: &[u8]) -> Result<(), WriteError> {
-        let before = self.room;
-        if before == Room::Torn {
-            return Err(cannot_write(io::Error::other("it ends within a frame")));
-        }
-        self.room = Room::Torn;
-        self.room = self.write_whole(frame, before)?;
-        let len = u64::try_from(frame.len()).unwrap_or(u64::MAX);
-        self.segment_bytes += len;
-        self.journal_bytes += len;
-        if self.room != before {
-            return Err(WriteError::DiskFull);
-        }
-        Ok(())
-    }
-
-    /// Writes all of `frame` and says what room is left.
-    fn write_whole(&mut self, frame: &[u8], mut room: Room) -> Result<Room, WriteError> {
-        let mut rest = frame;
-        while !rest.is_empty() {
-            match self.store.write(rest) {
-                Ok(0) => return Err(cannot_write(io::ErrorKind::WriteZero.into())),
-                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_full(&error) && room == Room::Enough => {
-                    self.store.give_back_reserve();
-                    room = Room::Reserve;
-                }
-                Err(error) => return Err(cannot_write(error)),
-            }
-        }
-        Ok(room)
-    }
-
-    fn sync(&mut self) -> Result<(), WriteError> {
-        if self.unsynced_us.is_none() {
-            return Ok(());
-        }
-        // After a failed sync the kernel may call the lost pages clean: never try again as if
-        // nothing had been.
-        self.store.sync().map_err(cannot_sync)?;
-        self.unsynced_us = None;
-        Ok(())
-    }
-}
-
-/// A header without what the writer and the sealer fill in.
-fn header_of(kind: FrameKind, raw_len: u32, of_events: Option<OfEvents>, now: Now) -> FrameHeader {
-    FrameHeader {
-        kind,
-        position: 0,
-        first_seq: 0,
-        events: 0,
-        payload_len: 0,
-        raw_len,
-        boot: BootId([0; 16]),
-        boot_us: now.boot_us,
-        wall_us: now.wall_us,
-        lost: 0,
-        before: ChainValue([0; 32]),
-        of_events,
-    }
-}
-
-fn cannot_write(error: io::Error) -> WriteError {
-    WriteError::Io {
-        doing: "write to the segment",
-        error,
-    }
-}
-
-fn cannot_sync(error: io::Error) -> WriteError {
-    WriteError::Io {
-        doing: "make the segment durable",
-        error,
-    }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&error.kind())
 }
 
 /// The frame that an event needs.
@@ -727,7 +501,10 @@ fn text_bytes(event: &Event<'_>) -> usize {
     bytes
 }
 
+mod noise;
 mod quota;
+mod sealing;
+mod segment;
 
 #[cfg(test)]
 mod tests;

@@ -2,17 +2,35 @@
 //! follow (LEB128). At most ten bytes, and no longer than needed, so that a number has one form.
 
 /// Appends a number.
-pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
-    loop {
-        let [low, ..] = (value & 0x7f).to_le_bytes();
-        value >>= 7;
-        if value == 0 {
-            out.push(low);
-            return;
-        }
-        out.push(low | 0x80);
+#[inline]
+pub(crate) fn put(out: &mut Vec<u8>, value: u64) {
+    let [low, ..] = value.to_le_bytes();
+    if value < 0x80 {
+        out.push(low);
+    } else {
+        put_long(out, value);
     }
 }
+
+/// Appends a number of several bytes at once.
+fn put_long(out: &mut Vec<u8>, mut value: u64) {
+    let mut bytes = [0; LEN_MAX];
+    let mut len = 0;
+    for byte in &mut bytes {
+        let [low, ..] = (value & 0x7f).to_le_bytes();
+        value >>= 7;
+        len += 1;
+        if value == 0 {
+            *byte = low;
+            break;
+        }
+        *byte = low | 0x80;
+    }
+    out.extend_from_slice(bytes.get(..len).unwrap_or_default());
+}
+
+/// Most bytes of a number.
+const LEN_MAX: usize = 10;
 
 /// Takes a number from the front; `None` if it is cut, too long or not in its shortest form.
 #[inline]

@@ -9,6 +9,8 @@ use saigen_schemas::journal::{AuditorKey, EndpointKey, Enrolment, Frame, Payload
 
 use super::*;
 
+mod quota;
+
 /// A disk in memory.
 #[derive(Debug, Default)]
 struct Disk {
@@ -314,81 +316,6 @@ fn a_full_disk_without_reserve_leaves_every_frame_before_whole() {
         assert!(matches!(error, Some(WriteError::Io { .. })), "{error:?}");
         check_numbers(&writer.store);
     }
-}
-
-#[test]
-fn the_oldest_segments_go_to_keep_to_a_quota_and_a_list_says_so() {
-    let dir = tempfile::tempdir().unwrap();
-    let made = crate::keys::generate(dir.path()).unwrap();
-    let (state, key) = KeyState::open(&made.endpoint).unwrap();
-    let limits = Limits {
-        journal_bytes_max: 40_000,
-        segment_bytes: 5_000,
-    };
-    let identity = Identity::Sealed(state, key);
-    let mut writer = Writer::create(Disk::roomy(), identity, recording(), limits, at(0.0)).unwrap();
-    for number in 0..1000 {
-        let now = at(f64::from(number) * 6.0);
-        writer
-            .push(&event(b"/a", now), Urgency::Critical, now)
-            .unwrap();
-        writer.tick(now).unwrap();
-        assert!(writer.journal_bytes() < 50_000);
-    }
-    let disk = writer.close(at(1e4)).unwrap();
-    assert!(disk.len() < 50_000);
-    let gone = disk.segments.iter().take_while(|it| it.is_empty()).count();
-    assert!(gone > 5 && disk.segments[gone..].iter().all(|it| !it.is_empty()));
-    let (all, _) = frames(&disk);
-    let list = all
-        .iter()
-        .rev()
-        .find(|frame| frame.header.kind == FrameKind::Removed)
-        .unwrap();
-    let removed = saigen_schemas::journal::Removed::read(list).unwrap();
-    let first = all[0].header;
-    assert_eq!(usize::try_from(removed.last_segment), Ok(gone));
-    assert_eq!(
-        (removed.next_position, removed.next_seq, removed.from_us),
-        (first.position, first.first_seq, first.wall_us)
-    );
-    assert_eq!(removed.chain, first.before.to_string());
-    assert_eq!(usize::try_from(removed.generation).unwrap() + 1, gone);
-    let lists = all
-        .iter()
-        .filter(|frame| frame.header.kind == FrameKind::Removed);
-    let steps: Vec<_> = lists
-        .map(|list| saigen_schemas::journal::Removed::read(list).unwrap())
-        .map(|list| (list.generation, list.successions.len()))
-        .collect();
-    let whole = |&(generation, steps): &(u32, usize)| usize::try_from(generation) == Ok(steps);
-    assert!(
-        steps.iter().any(whole) && !steps.iter().all(whole),
-        "{steps:?}"
-    );
-    assert!(removed.segments.iter().all(|one| one.checkpoint.is_some()));
-}
-
-#[test]
-fn a_quota_that_one_segment_fills_ends_the_recording() {
-    let limits = Limits {
-        journal_bytes_max: 200,
-        segment_bytes: 4_000,
-    };
-    let identity = Identity::Unsealed(EnrolmentId([1; 16]));
-    let mut writer = Writer::create(Disk::roomy(), identity, recording(), limits, at(0.0)).unwrap();
-    let error = (0..1000).find_map(|number| {
-        let now = at(f64::from(number) * 6.0);
-        writer
-            .push(&event(b"/a", now), Urgency::Critical, now)
-            .err()
-    });
-    assert!(matches!(
-        error,
-        Some(WriteError::QuotaReached { bytes: 200 })
-    ));
-    let disk = writer.close(at(1e4)).unwrap();
-    assert_eq!(*kinds(&disk).last().unwrap(), FrameKind::Close);
 }
 
 #[test]

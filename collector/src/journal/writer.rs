@@ -12,8 +12,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use saigen_schemas::event::{
-    BootId, ClockStep, Event, Fields, Kind, KindName, Marks, RecordLoss, RecordSuspend, Source,
-    Text, Value,
+    ClockStep, Event, Fields, Kind, KindName, Marks, RecordLoss, RecordSuspend, Source, Text, Value,
 };
 use saigen_schemas::journal::seal::{ChainValue, EnrolmentId, Sealer, chain_start};
 use saigen_schemas::journal::{

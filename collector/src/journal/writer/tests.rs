@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 
 use saigen_schemas::event::{BootId, FileWritten, RecordBoot};
-use saigen_schemas::journal::checkpoint::PublicKey;
+use saigen_schemas::journal::checkpoint::{Checkpoint, PublicKey};
 use saigen_schemas::journal::seal::{EnrolmentSecret, Follower, SealCheck, frame_digest};
-use saigen_schemas::journal::{AuditorKey, EndpointKey, Enrolment, Frame, PayloadReader};
+use saigen_schemas::journal::{
+    AuditorKey, EndpointKey, Enrolment, Frame, FrameHeader, Opening, PayloadReader,
+};
 
 use super::*;
 

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
             "module" => module(),
             "namespace" => namespace(),
             "uring-connect" => uring_connect(),
+            "uring-unlink" => uring_unlink(),
             "logins" => logins(),
             "resolve" => resolve(),
             "work" => work(),
@@ -259,6 +260,38 @@ fn word_at(bytes: &[u8], at: usize) -> usize {
 fn uring_connect() -> io::Result<()> {
     let server = TcpListener::bind("127.0.0.1:0")?;
     let port = server.local_addr()?.port();
+    // SAFETY: a new descriptor is asked for.
+    let socket = check(unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) }.into())?;
+    let mut address = vec![2, 0];
+    address.extend(port.to_be_bytes());
+    address.extend([127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let mut entry = [0_u8; 64];
+    entry[0] = 16;
+    entry[4..8].copy_from_slice(&i32::try_from(socket).unwrap_or(-1).to_le_bytes());
+    entry[8..16].copy_from_slice(&16_u64.to_le_bytes());
+    entry[16..24].copy_from_slice(&address.as_ptr().expose_provenance().to_le_bytes());
+    submit(&entry)?;
+    server.accept().map(drop)
+}
+
+/// Deletes a file by io_uring.
+fn uring_unlink() -> io::Result<()> {
+    let path = std::env::temp_dir().join(format!("saigen-uring-{}", std::process::id()));
+    std::fs::write(&path, b"")?;
+    let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())?;
+    let mut entry = [0_u8; 64];
+    entry[0] = 36;
+    entry[4..8].copy_from_slice(&libc::AT_FDCWD.to_le_bytes());
+    entry[16..24].copy_from_slice(&name.as_ptr().expose_provenance().to_le_bytes());
+    submit(&entry)?;
+    if path.exists() {
+        return Err(io::Error::other("it is still there"));
+    }
+    Ok(())
+}
+
+/// Hands one entry to io_uring and waits until it is done.
+fn submit(entry: &[u8; 64]) -> io::Result<()> {
     let mut parameters = [0_u8; 120];
     // SAFETY: the parameters are as long as the kernel wants them.
     let ring =
@@ -284,16 +317,6 @@ fn uring_connect() -> io::Result<()> {
     };
     let queue = map(array_at + 16, 0)?;
     let entries = map(4 * 64, 0x1000_0000)?;
-    // SAFETY: a new descriptor is asked for.
-    let socket = check(unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) }.into())?;
-    let mut address = vec![2, 0];
-    address.extend(port.to_be_bytes());
-    address.extend([127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
-    let mut entry = [0_u8; 64];
-    entry[0] = 16;
-    entry[4..8].copy_from_slice(&i32::try_from(socket).unwrap_or(-1).to_le_bytes());
-    entry[8..16].copy_from_slice(&16_u64.to_le_bytes());
-    entry[16..24].copy_from_slice(&address.as_ptr().expose_provenance().to_le_bytes());
     // SAFETY: entry, array and tail lie in the mappings; nobody else submits.
     unsafe {
         std::ptr::copy_nonoverlapping(entry.as_ptr(), entries, 64);
@@ -310,5 +333,5 @@ fn uring_connect() -> io::Result<()> {
             0,
         ))?;
     }
-    server.accept().map(drop)
+    Ok(())
 }

@@ -138,6 +138,18 @@ fn limited(pid: u32, name: &str, bytes_max: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// The name of the memory file that a process has open as `fd`.
+#[must_use]
+pub fn memory_file(pid: u32, fd: i64) -> Option<Vec<u8>> {
+    let link = fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok()?;
+    memory_name(&link.into_os_string().into_vec()).map(<[u8]>::to_vec)
+}
+
+/// The name in a link such as `/memfd:NAME (deleted)`.
+fn memory_name(link: &[u8]) -> Option<&[u8]> {
+    link.strip_prefix(b"/memfd:")?.strip_suffix(b" (deleted)")
+}
+
 /// Login user of a process.
 #[must_use]
 pub fn login_uid(pid: u32) -> Option<u32> {
@@ -181,6 +193,14 @@ fn parse_ids(status: &[u8]) -> Option<Ids> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_memory_file_is_named_by_its_link_and_no_other_file_is() {
+        assert_eq!(memory_name(b"/memfd:a b (deleted)"), Some(&b"a b"[..]));
+        assert_eq!(memory_name(b"/memfd: (deleted)"), Some(&b""[..]));
+        assert_eq!(memory_name(b"/tmp/memfd:x (deleted)"), None);
+        assert_eq!(memory_file(std::process::id(), -1), None);
+    }
 
     #[test]
     fn a_name_with_parentheses_does_not_move_the_fields() {

@@ -200,7 +200,9 @@ fn code_is_told_where_it_comes_from() {
                 .is_some_and(|path| path.contains("libc"))
         });
         assert!(library["inode"].is_u64() && library["dev"].is_u64());
-        told.find("file.memory", |file| file["flags"] == 0);
+        let memory = told.find("file.memory", |file| file["flags"] == 0);
+        assert_eq!(memory["name"], "saigen-ghost");
+        assert_eq!(memory["had"]["name"], "raced");
         let ghost = told.start(|start| start["args"][3] == "saigen-from-memory");
         let image = ghost["image"].as_str().expect("an image");
         assert!(image.contains("saigen-ghost"), "the name is shown: {image}");
@@ -280,7 +282,16 @@ fn mounts_and_namespaces_are_told() {
 #[test]
 fn connections_are_seen_by_every_door() {
     live("doors", || {
-        let told = Recorded::script(&[], "$deeds uring-connect; $deeds half-close");
+        let told = Recorded::script(
+            &[],
+            "$deeds uring-connect; $deeds uring-unlink; $deeds half-close",
+        );
+        let doer = &told.start(|start| start["args"][1] == "uring-unlink")["actor"];
+        let unlinked = told.find("record.raw", |raw| raw["provider"] == "io_uring.unlinkat");
+        assert_eq!(unlinked["actor"], *doer);
+        let deleted = told.find("file.deleted", |file| file["actor"] == *doer);
+        let path = deleted["path"].as_str().expect("a path");
+        assert!(path.contains("saigen-uring-"), "{path}");
         let doer = &told.start(|start| start["args"][1] == "uring-connect")["actor"];
         let connected = told.find("network.connected", |event| event["actor"] == *doer);
         assert_eq!(connected["protocol"], "tcp");

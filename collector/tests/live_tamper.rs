@@ -92,6 +92,59 @@ fn who_carries_the_journal_away_is_told_of() {
     });
 }
 
+/// A file system of its own, gone with the value.
+struct Disk(std::path::PathBuf);
+
+impl Disk {
+    fn mount(place: &Path) -> Disk {
+        std::fs::create_dir(place).expect("a directory");
+        mount(&["-t", "tmpfs", "-o", "size=64m", "saigen-test"], place);
+        Disk(place.to_owned())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // The test has ended either way; a mount that stays is seen by who looks.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn mount(arguments: &[&str], place: &Path) {
+    let done = Command::new("mount").args(arguments).arg(place).status();
+    assert!(done.expect("mount runs").success(), "{arguments:?}");
+}
+
+#[test]
+fn a_disk_that_is_unmounted_under_the_journal_leaves_a_record() {
+    live("unmounted", || {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (place, again) = (dir.path().join("disk"), dir.path().join("again"));
+        let disk = Disk::mount(&place);
+        let recorder = Background::start(&place.join("journal"), &[]);
+        // Bound elsewhere, it can be read afterwards: the recorder goes on writing to it unseen.
+        std::fs::create_dir(&again).expect("a directory");
+        mount(&["--bind", place.to_str().expect("a path")], &again);
+        let bound = Disk(again.clone());
+        drop(disk);
+        std::thread::sleep(Duration::from_millis(2_500));
+        recorder.end();
+        let events = events(&again.join("journal"));
+        let down = told(&events, "journal", "down");
+        assert!(
+            down.iter().any(|detail| detail.contains("unmounted")),
+            "{down:?}"
+        );
+        let umount = events.iter().any(|event| {
+            event["kind"] == "kernel.mounted"
+                && event["options"] == "umount"
+                && event["path"] == place.to_string_lossy().as_ref()
+        });
+        assert!(umount, "and who did it is there too");
+        drop(bound);
+    });
+}
+
 #[test]
 fn rules_stand_beside_another_audit_daemon_only_where_that_is_asked_for() {
     live("share", || {

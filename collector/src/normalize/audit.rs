@@ -6,6 +6,7 @@ use super::flows::End;
 use super::hurry::{Presses, start_presses};
 use super::starts::Joined;
 use super::{Normalizer, sessions};
+use crate::procfs;
 use crate::source::audit::assemble::{AuditEvent, Syscall, What};
 use crate::source::audit::rules::Call;
 use crate::source::fanotify::mounted_at;
@@ -18,6 +19,15 @@ const POKES: [u64; 2] = [4, 5];
 /// Operations of io_uring: `IORING_OP_ACCEPT`, `IORING_OP_CONNECT`.
 const URING_ACCEPT: u32 = 13;
 const URING_CONNECT: u32 = 16;
+
+/// Those on names, `IORING_OP_RENAMEAT` and what follows it.
+const URING_NAMES: [(u32, &str); 5] = [
+    (35, "io_uring.renameat"),
+    (36, "io_uring.unlinkat"),
+    (37, "io_uring.mkdirat"),
+    (38, "io_uring.symlinkat"),
+    (39, "io_uring.linkat"),
+];
 
 /// `socketcall` of 32-bit x86: its first argument names the call.
 const SOCKETCALL_BIND: u64 = 2;
@@ -61,13 +71,14 @@ impl Normalizer {
             }
             What::Uring(URING_CONNECT) => self.connect(&event, pid, entered_us),
             What::Uring(URING_ACCEPT) => self.accept(&event, pid),
+            What::Uring(operation) => self.uring(operation, &event, who, entered_us),
             What::Login => {
                 if let Some(process) = self.table.alive_mut(pid) {
                     process.login_uid = event.subject.auid;
                 }
             }
             What::Note => self.audit_note(&event, entered_us),
-            What::Uring(_) | What::Unknown => {}
+            What::Unknown => {}
         }
         self.assembler.recycle(event);
     }
@@ -155,7 +166,11 @@ impl Normalizer {
                     outcome,
                 }
             }
-            Call::MemfdCreate => Detail::Memory { flags: argument(1) },
+            Call::MemfdCreate => Detail::Memory {
+                flags: argument(1),
+                // The kernel's answer is the descriptor. Audit does not copy the name.
+                name: procfs::memory_file(pid, syscall.exit),
+            },
             Call::InitModule
             | Call::FinitModule
             | Call::DeleteModule
@@ -186,6 +201,24 @@ impl Normalizer {
                     call: name(call),
                 }
             }
+        };
+        self.push_audited(at_us, event.serial, who, detail);
+    }
+
+    /// An operation of io_uring on names: no rule for system calls sees it.
+    fn uring(&mut self, operation: u32, event: &AuditEvent, who: Who, at_us: u64) {
+        let Some((_, operation)) = URING_NAMES.iter().find(|(known, _)| *known == operation) else {
+            return;
+        };
+        // The directories stand beside the names.
+        let names = event.paths.iter().filter(|item| item.role != b'P');
+        let paths: Vec<Vec<u8>> = names
+            .map(|item| absolute(&event.cwd, &item.name))
+            .filter(|path| !path.is_empty())
+            .collect();
+        let detail = Detail::Uring {
+            operation,
+            paths: paths.join(&b" "[..]),
         };
         self.push_audited(at_us, event.serial, who, detail);
     }

@@ -200,9 +200,20 @@ impl Normalizer {
                 dev: Some(event_device(id.0)),
                 ..FileMapped::default()
             }),
-            Detail::Memory { flags } => Kind::FileMemory(FileMemory {
-                name: None,
-                flags: Some(*flags),
+            Detail::Memory { flags, name } => {
+                if name.is_some() {
+                    self.mark(KindName::FileMemory, "name", Had::Raced);
+                }
+                Kind::FileMemory(FileMemory {
+                    name: name.as_deref().map(Text),
+                    flags: Some(*flags),
+                })
+            }
+            Detail::Uring { operation, paths } => Kind::RecordRaw(RecordRaw {
+                channel: Some(Text(b"audit")),
+                provider: Some(Text(operation.as_bytes())),
+                message: (!paths.is_empty()).then_some(Text(paths)),
+                ..RecordRaw::default()
             }),
             Detail::Flow(flow) => return self.emit_flow(at_us, source, actor, flow, sink),
             Detail::Module {
@@ -524,6 +535,7 @@ fn start_of(detail: &Detail) -> Option<StartOf> {
         | Detail::File(_)
         | Detail::Mapped { .. }
         | Detail::Memory { .. }
+        | Detail::Uring { .. }
         | Detail::Flow(_)
         | Detail::Resolved(_)
         | Detail::Module { .. }

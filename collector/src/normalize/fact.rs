@@ -80,6 +80,16 @@ pub enum Detail {
     Memory {
         /// Its flags.
         flags: u64,
+        /// Its name, if it could still be asked for.
+        name: Option<Vec<u8>>,
+    },
+    /// io_uring changed names in a directory.
+    Uring {
+        /// The operation, in the journal's word.
+        operation: &'static str,
+        /// What it was done to, one path or two; empty where the kernel did not copy them: the work is
+        /// done by another thread than the one that named them.
+        paths: Vec<u8>,
     },
     /// Something happened to a connection.
     Flow(FlowFact),

@@ -72,6 +72,7 @@ impl Normalizer {
             | Detail::Exit
             | Detail::Mapped { .. }
             | Detail::Memory { .. }
+            | Detail::Uring { .. }
             | Detail::Flow(_)
             | Detail::Resolved(_)
             | Detail::Mounted { .. }

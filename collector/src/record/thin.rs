@@ -97,6 +97,7 @@ pub fn worth(event: &Event<'_>, urgency: Urgency) -> Worth {
         | Kind::ScheduledTask(_)
         | Kind::WmiSubscription(_)
         | Kind::ScriptBlock(_)
+        | Kind::RecordRaw(_)
         | Kind::Pipe(_) => Worth::Core,
         Kind::StateProcess(_)
         | Kind::StateSocket(_)
@@ -111,7 +112,6 @@ pub fn worth(event: &Event<'_>, urgency: Urgency) -> Worth {
         | Kind::RecordConfiguration(_)
         | Kind::RecordHeartbeat(_)
         | Kind::RecordCompleteness(_)
-        | Kind::RecordRaw(_)
         | Kind::LogCleared(_) => Worth::Kept,
     }
 }

@@ -65,7 +65,10 @@ impl Taken {
 
     /// Takes what stands in the socket, as far as there are places. What was there before is gone.
     fn refill(&mut self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
-        self.places.resize(AT_ONCE * DATAGRAM_BYTES_MAX, 0);
+        if self.places.is_empty() {
+            // Asked for as zeroes: pages that nobody writes to stay the kernel's.
+            self.places = vec![0; AT_ONCE * DATAGRAM_BYTES_MAX];
+        }
         (self.next, self.count) = (0, 0);
         let mut vectors: [libc::iovec; AT_ONCE] = [libc::iovec {
             iov_base: std::ptr::null_mut(),

@@ -12,18 +12,15 @@
 )]
 
 #[cfg(test)]
-mod mutate;
-#[cfg(test)]
 mod targets;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use mutate::Random;
+use saigen_tests::mutate::{self, Random};
+use saigen_tests::watch::{self, Watching};
 use targets::Target;
 
 /// Tries of one target where no time is set: seconds on a slow machine.
@@ -36,26 +33,6 @@ const ALLOCATION_MAX: usize = 160 << 20;
 /// How many inputs of a target are kept beside those that broke something, and how long they may be.
 const KEPT: usize = 6;
 const KEPT_BYTES_MAX: usize = 1_000;
-
-/// Remembers the largest request.
-struct Watching;
-
-static LARGEST: AtomicUsize = AtomicUsize::new(0);
-
-#[expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
-// SAFETY: every call is handed to the system's allocator as it came.
-unsafe impl GlobalAlloc for Watching {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise about the layout is handed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: `at` came from `alloc` above, with this layout.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Watching = Watching;
@@ -139,9 +116,9 @@ fn run(target: &Target) -> u64 {
 
 /// Feeds one input; what breaks is kept in a file, and named.
 fn try_one(target: &Target, input: &[u8]) {
-    LARGEST.store(0, Ordering::Relaxed);
+    watch::begin();
     let tried = catch_unwind(AssertUnwindSafe(|| (target.feed)(input)));
-    let largest = LARGEST.load(Ordering::Relaxed);
+    let largest = watch::largest();
     if tried.is_err() || largest > ALLOCATION_MAX {
         let kept = std::env::temp_dir().join(format!("saigen-fuzz-{}", target.name));
         fs::write(&kept, input).unwrap();

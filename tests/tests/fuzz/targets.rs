@@ -8,8 +8,7 @@ use saigen_schemas::journal::{
     Removed, find_frame,
 };
 use saigen_tests::forger::Frames;
-
-use crate::mutate::Mend;
+use saigen_tests::mutate::Mend;
 
 /// One decoder.
 pub struct Target {

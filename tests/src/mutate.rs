@@ -1,15 +1,18 @@
 //! Changes to an input, by a generator of known numbers.
 
-use saigen_tests::forger;
+use crate::forger;
 
 /// Numbers that look random and are not: xorshift (Marsaglia 2003).
+#[derive(Debug)]
 pub struct Random(u64);
 
 impl Random {
+    /// The numbers that belong to a beginning.
     pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
+    /// The next number.
     pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -19,13 +22,13 @@ impl Random {
 
     /// A number below `end`; 0 for an empty range.
     pub fn below(&mut self, end: usize) -> usize {
-        let end = u64::try_from(end).unwrap().max(1);
-        usize::try_from(self.next() % end).unwrap()
+        let end = u64::try_from(end).expect("usize is 64 bits").max(1);
+        usize::try_from(self.next() % end).expect("it is below a usize")
     }
 }
 
 /// Whether a frame's checksum is made good again, so that what lies behind it is reached.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mend {
     /// The input is a frame.
     Frame,

@@ -34,6 +34,7 @@ pub(super) fn show(file: &ForeignFile, screen: &mut Screen) -> Result<(), Failur
     }
     lines.push(("verdict", file.verdict().word().to_owned()));
     lines.push(("because", file.explanation()));
+    lines.push(("records", records(file).to_string()));
     lines.push(("events", events(file)));
     let skipped = file.skipped();
     if !skipped.is_empty() {
@@ -113,6 +114,11 @@ fn format(file: &ForeignFile) -> String {
     format!("archive: {}", formats.collect::<Vec<_>>().join(", "))
 }
 
+fn records(file: &ForeignFile) -> u64 {
+    let counts = file.members.iter().map(|member| member.counts.records);
+    counts.sum()
+}
+
 fn events(file: &ForeignFile) -> String {
     let raw: u64 = file.members.iter().map(|member| member.counts.raw()).sum();
     let (all, damaged, lost) = (file.events(), file.damaged(), file.lost());
@@ -158,6 +164,7 @@ pub(super) fn as_json(file: &ForeignFile) -> Value {
         "verdict": file.verdict(),
         "cause": file.to_report().cause,
         "explanation": file.explanation(),
+        "records": records(file),
         "events": file.events(),
         "mapped": file.events() - raw,
         "raw": raw,
@@ -181,6 +188,7 @@ fn member_json(member: &Member) -> Value {
         "hosts": member.hosts,
         "first": member.span_us.map(|(first, _)| format_utc(first)),
         "last": member.span_us.map(|(_, last)| format_utc(last)),
+        "records": member.counts.records,
         "events": member.counts.events(),
         "raw": member.counts.raw(),
         "skipped": counted(member.counts.skipped.iter().map(|(why, count)| (why.as_str(), *count))),

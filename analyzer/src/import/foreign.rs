@@ -69,6 +69,9 @@ pub struct Member {
 /// What became of the records of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
+    /// Records, as the format counts them: what an event log numbers, the lines of one audit event
+    /// together, an object, a line. One may give several events, or none and a reason.
+    pub records: u64,
     /// Events by kind.
     pub kinds: BTreeMap<KindName, u64>,
     /// Events by source.

@@ -69,6 +69,8 @@ struct LeafState {
     falls: u64,
     first_us: Option<i64>,
     hosts: BTreeSet<u32>,
+    /// Where the record stands that gave the last event.
+    last_offset: Option<u64>,
 }
 
 impl Reading {
@@ -158,6 +160,7 @@ impl Reading {
             falls: 0,
             first_us: None,
             hosts: BTreeSet::new(),
+            last_offset: None,
         });
         let mut kept = Keeping {
             reading: self,
@@ -349,7 +352,19 @@ impl Keeping<'_> {
 
     fn count_skip(&mut self, why: Skipped) {
         if let Some(member) = self.member() {
+            member.counts.records += 1;
             *member.counts.skipped.entry(why).or_default() += 1;
+        }
+    }
+
+    /// Counts the record of the event that is about to be kept: those of one stand together.
+    fn count_record(&mut self, offset: u64) {
+        let state = self.reading.leaves.get_mut(self.leaf);
+        let last = state.and_then(|state| state.last_offset.replace(offset));
+        if last != Some(offset)
+            && let Some(member) = self.member()
+        {
+            member.counts.records += 1;
         }
     }
 
@@ -392,6 +407,11 @@ impl Keeping<'_> {
 
 impl Sink for Keeping<'_> {
     fn event(&mut self, at: At, event: &Event<'_>) -> Result<(), ImportError> {
+        self.count_record(at.offset);
+        self.later_event(at, event)
+    }
+
+    fn later_event(&mut self, at: At, event: &Event<'_>) -> Result<(), ImportError> {
         let host = self.reading.hosts.number(event.host.0);
         let leaf = u32::try_from(self.leaf).unwrap_or(u32::MAX);
         self.reading.block.push(leaf, host, at, event);
@@ -445,6 +465,7 @@ impl Sink for Keeping<'_> {
                 host,
                 ..*entry
             };
+            self.count_record(entry.offset);
             self.reading.block.copy(&batch.block, &entry);
             self.admit();
             if self.reading.block.is_full() {

@@ -96,11 +96,10 @@ impl Order {
     ) -> io::Result<Vec<Vec<usize>>> {
         let mut runs: Vec<Vec<usize>> = Vec::new();
         let mut tails: BTreeMap<Key, usize> = BTreeMap::new();
-        let mut block = Block::default();
+        let mut own = Vec::new();
         for number in 0..spool.len() {
-            spool.get(number, &mut block)?;
             let mut span: Option<(Key, Key)> = None;
-            for entry in &block.entries {
+            for entry in spool.entries(number, &mut own)? {
                 let key = self.key(entry);
                 show(entry, key.us);
                 let (first, last) = span.unwrap_or((key, key));

@@ -55,6 +55,15 @@ pub trait Sink {
     /// Where the event cannot be kept: the reader stops.
     fn event(&mut self, at: At, event: &Event<'_>) -> Result<(), ImportError>;
 
+    /// One more event of a record that was told before, with others between: only what came after it
+    /// showed what it was.
+    ///
+    /// # Errors
+    /// Where the event cannot be kept: the reader stops.
+    fn later_event(&mut self, at: At, event: &Event<'_>) -> Result<(), ImportError> {
+        self.event(at, event)
+    }
+
     /// A record that gave no event, and why: nothing vanishes silently.
     fn skip(&mut self, at: At, why: Skipped);
 

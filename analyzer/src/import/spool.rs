@@ -56,6 +56,7 @@ pub(super) struct Block {
 impl Block {
     /// Adds an event; host and clock are numbered by the caller.
     pub(super) fn push(&mut self, leaf: u32, host: u32, at: At, event: &Event<'_>) {
+        self.make_room();
         let start = self.rows.len();
         write_row(event, &mut self.rows);
         let span = |len: usize| u32::try_from(len).expect("a block is closed long before 4 GiB");
@@ -76,6 +77,15 @@ impl Block {
         });
     }
 
+    /// A block that grows past a few rows will be filled: it gets its memory at once, in place of
+    /// being moved each time it doubles.
+    fn make_room(&mut self) {
+        const FEW: usize = BLOCK_BYTES / 16;
+        if self.rows.len() > FEW && self.rows.capacity() < BLOCK_BYTES {
+            self.rows.reserve(BLOCK_BYTES);
+        }
+    }
+
     /// Whether it holds enough.
     pub(super) fn is_full(&self) -> bool {
         self.rows.len() + self.entries.len() * ENTRY_BYTES >= BLOCK_BYTES
@@ -92,6 +102,7 @@ impl Block {
 
     /// Copies an entry and its row from another block.
     pub(super) fn copy(&mut self, from: &Self, entry: &Entry) {
+        self.make_room();
         let start = self.rows.len();
         self.rows.extend_from_slice(from.row(entry));
         let start = u32::try_from(start).expect("a block is closed long before 4 GiB");
@@ -106,9 +117,10 @@ impl Block {
         self.rows.len() + self.entries.len() * size_of::<Entry>()
     }
 
-    fn encode(&self, out: &mut Vec<u8>) {
+    /// Its entries as they stand in the file.
+    fn encode_entries(&self, out: &mut Vec<u8>) {
         out.clear();
-        out.reserve(self.rows.len() + self.entries.len() * ENTRY_BYTES);
+        out.reserve(self.entries.len() * ENTRY_BYTES);
         for entry in &self.entries {
             for number in [
                 entry.leaf,
@@ -126,20 +138,16 @@ impl Block {
             out.extend_from_slice(&entry.seq.to_le_bytes());
             out.extend_from_slice(&[entry.codes.0, entry.codes.1]);
         }
-        out.extend_from_slice(&self.rows);
     }
+}
 
-    fn decode(&mut self, bytes: &[u8], events: usize) -> Option<()> {
-        let (heads, rows) = bytes.split_at_checked(events.checked_mul(ENTRY_BYTES)?)?;
-        self.entries.clear();
-        let (heads, _) = heads.as_chunks::<ENTRY_BYTES>();
-        for head in heads {
-            self.entries.push(decode_entry(head)?);
-        }
-        self.rows.clear();
-        self.rows.extend_from_slice(rows);
-        Some(())
+fn decode_entries(bytes: &[u8], entries: &mut Vec<Entry>) -> Option<()> {
+    entries.clear();
+    let (heads, _) = bytes.as_chunks::<ENTRY_BYTES>();
+    for head in heads {
+        entries.push(decode_entry(head)?);
     }
+    Some(())
 }
 
 fn decode_entry(head: &[u8; ENTRY_BYTES]) -> Option<Entry> {
@@ -177,13 +185,19 @@ pub(super) fn source_of(entry: &Entry) -> Option<Source> {
 #[derive(Debug)]
 enum Kept {
     Memory(Block),
-    /// Offset and length in the file, bytes before compression, events.
+    /// In the file: its entries, and behind them its rows, so that either is read alone.
     File {
-        at: u64,
-        len: usize,
-        raw: usize,
-        events: usize,
+        entries: Packed,
+        rows: Packed,
     },
+}
+
+/// Some bytes in the file: offset, length, and length before compression.
+#[derive(Clone, Copy, Debug)]
+struct Packed {
+    at: u64,
+    len: usize,
+    raw: usize,
 }
 
 /// All blocks, in the order in which they were put in.
@@ -233,16 +247,22 @@ impl Spool {
             let Kept::Memory(block) = kept else {
                 continue;
             };
-            block.encode(&mut self.scratch);
-            let packed = zstd::bulk::compress(&self.scratch, ZSTD_LEVEL)?;
-            file.write_all(&packed)?;
-            *kept = Kept::File {
-                at: self.end,
-                len: packed.len(),
-                raw: self.scratch.len(),
-                events: block.entries.len(),
+            block.encode_entries(&mut self.scratch);
+            let mut end = self.end;
+            let mut pack = |bytes: &[u8]| {
+                let packed = zstd::bulk::compress(bytes, ZSTD_LEVEL)?;
+                file.write_all(&packed)?;
+                let (at, len) = (end, packed.len());
+                end += len as u64;
+                io::Result::Ok(Packed {
+                    at,
+                    len,
+                    raw: bytes.len(),
+                })
             };
-            self.end += packed.len() as u64;
+            let (entries, rows) = (pack(&self.scratch)?, pack(&block.rows)?);
+            *kept = Kept::File { entries, rows };
+            self.end = end;
         }
         self.memory = 0;
         Ok(())
@@ -261,25 +281,46 @@ impl Spool {
                 block.rows.clone_from(&kept.rows);
                 Ok(())
             }
-            Some(&Kept::File {
-                at,
-                len,
-                raw,
-                events,
-            }) => {
-                let wrong = || io::Error::other("the temporary file is not as it was written");
-                let mut packed = vec![0; len];
-                let file = self.file.as_ref().ok_or_else(wrong)?;
-                {
-                    let mut file = file.lock().map_err(|_| wrong())?;
-                    file.seek(SeekFrom::Start(at))?;
-                    io::Read::read_exact(&mut *file, &mut packed)?;
-                }
-                let bytes = zstd::bulk::decompress(&packed, raw)?;
-                block.decode(&bytes, events).ok_or_else(wrong)
+            Some(&Kept::File { entries, rows }) => {
+                let bytes = self.unpacked(entries)?;
+                decode_entries(&bytes, &mut block.entries).ok_or_else(changed)?;
+                block.rows = self.unpacked(rows)?;
+                Ok(())
             }
         }
     }
+
+    /// The entries of a block alone; `own` is memory for those that are in the file.
+    pub(super) fn entries<'s>(
+        &'s self,
+        number: usize,
+        own: &'s mut Vec<Entry>,
+    ) -> io::Result<&'s [Entry]> {
+        match self.blocks.get(number) {
+            None => Ok(&[]),
+            Some(Kept::Memory(kept)) => Ok(&kept.entries),
+            Some(&Kept::File { entries, .. }) => {
+                let bytes = self.unpacked(entries)?;
+                decode_entries(&bytes, own).ok_or_else(changed)?;
+                Ok(own)
+            }
+        }
+    }
+
+    fn unpacked(&self, packed: Packed) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; packed.len];
+        let file = self.file.as_ref().ok_or_else(changed)?;
+        {
+            let mut file = file.lock().map_err(|_| changed())?;
+            file.seek(SeekFrom::Start(packed.at))?;
+            io::Read::read_exact(&mut *file, &mut bytes)?;
+        }
+        zstd::bulk::decompress(&bytes, packed.raw)
+    }
+}
+
+fn changed() -> io::Error {
+    io::Error::other("the temporary file is not as it was written")
 }
 
 #[cfg(test)]

@@ -5,6 +5,10 @@
 //! the reader takes what it can, and never fails: an element ends at its own closing tag, and what is no
 //! entity is text.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use crate::import::windows::{Part, Record, value};
 
 /// Deepest nesting of elements that is followed.
@@ -13,12 +17,14 @@ const DEPTH_MAX: usize = 32;
 /// Most fields that a record may have; the event log itself allows 128 per template.
 const FIELDS_MAX: usize = 4096;
 
+static EVENT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"<Event"));
+
 /// The next `Event` element in a text: from where to where. An element that is not closed ends with
 /// the text.
 pub(super) fn find_event(text: &[u8]) -> Option<(usize, usize)> {
-    let mut from = 0;
+    let mut from = memchr::memchr(b'<', text)?;
     loop {
-        let start = from + memchr::memmem::find(text.get(from..)?, b"<Event")?;
+        let start = from + EVENT.find(text.get(from..)?)?;
         let after = text.get(start + b"<Event".len());
         if after.is_some_and(|byte| matches!(byte, b'>' | b' ' | b'\t' | b'\r' | b'\n')) {
             let close = b"</Event>";

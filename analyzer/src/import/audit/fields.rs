@@ -79,6 +79,16 @@ impl Splitter<'_> {
         }
     }
 
+    /// Where the first byte of a sort stands from a place on; the end where none does.
+    fn until(&self, start: usize, is_it: impl Fn(u8) -> bool) -> usize {
+        let rest = self.text.get(start..self.end).unwrap_or_default();
+        start
+            + rest
+                .iter()
+                .position(|&byte| is_it(byte))
+                .unwrap_or(rest.len())
+    }
+
     fn next(&mut self) -> Option<Field> {
         loop {
             let byte = self.byte(self.at)?;
@@ -93,13 +103,7 @@ impl Splitter<'_> {
                 continue;
             }
             let start = self.at;
-            let mut stop = start;
-            while let Some(byte) = self.byte(stop)
-                && byte != b'='
-                && !is_gap(byte)
-            {
-                stop += 1;
-            }
+            let stop = self.until(start, |byte| byte == b'=' || is_gap(byte));
             if self.byte(stop) != Some(b'=') {
                 self.at = stop;
                 if let Some(field) = self.bare(start, stop) {
@@ -209,21 +213,20 @@ impl Splitter<'_> {
     }
 
     fn unquoted(&mut self, name: (usize, usize), first: usize) -> Span {
-        let mut stop = first;
-        while let Some(byte) = self.byte(stop)
-            && !is_gap(byte)
-        {
-            stop += 1;
-        }
+        let mut stop = self.until(first, is_gap);
         self.at = stop;
         if self.is_nested {
             stop = self.without_closing(first, stop);
         }
-        let is_hex = self
-            .text
-            .get(name.0..name.1)
-            .is_some_and(|name| is_encoded(self.record_type, name));
-        if is_hex && let Some(len) = unhex(self.text, first, stop) {
+        // Most values are numbers, and most names short: what is cheap to tell is asked first.
+        let is_hex = |splitter: &Self| {
+            let name = splitter.text.get(name.0..name.1);
+            name.is_some_and(|name| is_encoded(splitter.record_type, name))
+        };
+        if (stop - first).is_multiple_of(2)
+            && is_hex(self)
+            && let Some(len) = unhex(self.text, first, stop)
+        {
             stop = first + len;
         }
         Span::new(first, stop)
@@ -273,6 +276,8 @@ fn trim(text: &[u8], mut start: usize, mut end: usize) -> Span {
 /// the kernel; the list is that of `auparse(3)`'s escaped fields).
 fn is_encoded(record_type: RecordType, name: &[u8]) -> bool {
     match name {
+        b"pid" | b"uid" | b"gid" | b"ses" | b"auid" | b"euid" | b"suid" | b"egid" | b"sgid"
+        | b"ppid" | b"exit" | b"fsuid" | b"fsgid" => false,
         b"name" | b"exe" | b"comm" | b"cwd" | b"proctitle" | b"key" | b"cmd" | b"acct"
         | b"path" | b"dir" | b"file" | b"watch" | b"data" | b"vm" | b"device" | b"cgroup"
         | b"sw" | b"root_dir" | b"ocomm" | b"profile" | b"new-fs" | b"old-fs" | b"new-disk"

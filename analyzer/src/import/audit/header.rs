@@ -1,5 +1,9 @@
 //! The head of an audit record: which event of which host it belongs to.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use crate::import::audit::kinds::RecordType;
 
 /// What stands before a record's own fields, and where they begin.
@@ -22,22 +26,62 @@ pub(super) struct Header<'l> {
 /// before it (a relay's own head), without `msg=` (auoms), or without the type in words (kernel log:
 /// `audit: type=1400 audit(…): …`). `None` where the line is no audit record.
 pub(super) fn read(line: &[u8]) -> Option<Header<'_>> {
-    let stamp = memchr::memmem::find(line, b"audit(")?;
-    let (head, rest) = line.split_at_checked(stamp)?;
+    let (head, rest) = plain_head(line).or_else(|| any_head(line))?;
     let close = memchr::memchr(b')', rest)?;
-    let (wall_us, serial) = read_stamp(rest.get(b"audit(".len()..close)?)?;
+    let (wall_us, serial) = read_stamp(rest.get(STAMP.len()..close)?)?;
     let body = rest.get(close + 1..)?;
     let body = body.strip_prefix(b":").unwrap_or(body);
-    let head = head.strip_suffix(b"msg=").unwrap_or(head);
-    let type_name = word_after(head, b"type=").unwrap_or_default();
+    let (node, type_name) = match head {
+        Head::Type(name) => (None, name),
+        Head::Any(head) => (
+            word_after(head, b"node="),
+            word_after(head, b"type=").unwrap_or_default(),
+        ),
+    };
     Some(Header {
-        node: word_after(head, b"node="),
+        node,
         type_name,
         record_type: RecordType::of(type_name),
         wall_us,
         serial,
         body,
     })
+}
+
+/// What the stamp begins with.
+const STAMP: &[u8] = b"audit(";
+
+static STAMP_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(STAMP));
+
+/// What stands before the stamp.
+enum Head<'l> {
+    /// The type alone.
+    Type(&'l [u8]),
+    /// Anything.
+    Any(&'l [u8]),
+}
+
+/// The head that the daemon writes, `type=T msg=`: nearly every line has it, and it is told without
+/// a search.
+fn plain_head(line: &[u8]) -> Option<(Head<'_>, &[u8])> {
+    let rest = line.strip_prefix(b"type=")?;
+    let end = rest
+        .iter()
+        .take(TYPE_BYTES_MAX)
+        .position(|&byte| byte == b' ')?;
+    let (name, rest) = rest.split_at_checked(end)?;
+    let rest = rest.strip_prefix(b" msg=")?;
+    rest.starts_with(STAMP).then_some((Head::Type(name), rest))
+}
+
+/// Longest name of a type that is looked for at the beginning of a line.
+const TYPE_BYTES_MAX: usize = 32;
+
+fn any_head(line: &[u8]) -> Option<(Head<'_>, &[u8])> {
+    let stamp = STAMP_FINDER.find(line)?;
+    let (head, rest) = line.split_at_checked(stamp)?;
+    let head = head.strip_suffix(b"msg=").unwrap_or(head);
+    Some((Head::Any(head), rest))
 }
 
 /// Whether a line looks like an audit record.
@@ -66,11 +110,16 @@ fn read_stamp(stamp: &[u8]) -> Option<(i64, u32)> {
     Some((wall_us, serial))
 }
 
-fn digits<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
-    if !text.iter().all(u8::is_ascii_digit) {
+/// A number of digits alone; none is no number.
+fn digits<T: TryFrom<i64>>(text: &[u8]) -> Option<T> {
+    if text.is_empty() {
         return None;
     }
-    std::str::from_utf8(text).ok()?.parse().ok()
+    let number = text.iter().try_fold(0_i64, |number, &byte| {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        number.checked_mul(10)?.checked_add(i64::from(digit))
+    })?;
+    T::try_from(number).ok()
 }
 
 /// The word after a name that begins a word itself; the last one counts.

@@ -57,6 +57,8 @@ pub(super) struct Out<'o> {
     pub(super) host: &'o [u8],
     pub(super) serial: u32,
     pub(super) extra: Fields<'o>,
+    /// The record was told before.
+    is_later: bool,
 }
 
 impl Out<'_> {
@@ -82,7 +84,11 @@ impl Out<'_> {
             extra: self.extra,
             kind,
         };
-        self.sink.event(self.at, &event)
+        if self.is_later {
+            self.sink.later_event(self.at, &event)
+        } else {
+            self.sink.event(self.at, &event)
+        }
     }
 
     /// Tells a record that is of no kind of its own.
@@ -173,6 +179,7 @@ impl Mapper {
             host,
             serial: event.serial,
             extra: extra.as_fields(),
+            is_later: false,
         };
         let told = self.tell(parsed, first, &mut out);
         self.extra = extra;
@@ -328,7 +335,9 @@ fn tell_open(open: OpenFork, child: u32, out: &mut Out<'_>) -> Result<(), Import
     let fork = ProcessFork {
         parent: key(Some(open.parent)),
     };
+    out.is_later = true;
     let told = out.tell(key(Some(child)), Kind::ProcessFork(fork), Marks(b""));
+    out.is_later = false;
     (out.at, out.wall_us, out.recorded_us) = now;
     out.extra = fields;
     told

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use others::Other;
-use saigen_analyzer::import::{Member, read_all, search};
+use saigen_analyzer::import::{Member, Skipped, read_all, search};
 use saigen_analyzer::reference::SourceId;
 use saigen_schemas::report::Format;
 
@@ -164,7 +164,7 @@ fn audit_logs_give_as_many_events_as_ausearch() {
         println!("skipped: no ausearch");
         return;
     }
-    let (mut files, mut wrong) = (0, Vec::new());
+    let (mut files, mut left_out, mut wrong) = (0, 0, Vec::new());
     for path in files_below(&shared().join("linux")) {
         let all = others::unpacked(&path);
         for own in ours(&path) {
@@ -173,16 +173,21 @@ fn audit_logs_give_as_many_events_as_ausearch() {
             if own.format != Format::Audit || !is_plain_log(bytes) {
                 continue;
             }
-            let (read, theirs) = (own.counts.records, others::ausearch(bytes).unwrap());
+            // A line that is no record it does not print.
+            let strangers = own.counts.skipped.get(&Skipped::Stranger).copied();
+            let read = own.counts.records - strangers.unwrap_or(0);
+            let theirs = others::ausearch(bytes).unwrap();
             let file = path.file_name().unwrap().to_string_lossy();
             let line = format!("{file}!{inner}\t{read}\tausearch\t{theirs}");
             println!("{line}");
             files += 1;
-            if read != theirs {
+            // It leaves out records that its own parser does not take, AppArmor's among them.
+            left_out += read.saturating_sub(theirs);
+            if read < theirs {
                 wrong.push(line);
             }
         }
     }
-    println!("{files} files");
+    println!("{files} files; ausearch leaves out {left_out} events");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

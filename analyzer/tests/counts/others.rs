@@ -44,22 +44,23 @@ fn event_log(bytes: &[u8]) -> u64 {
     parser.records_json().filter(Result::is_ok).count() as u64
 }
 
-/// Objects, one after another or in lists; a list in an object is a list of records where its items
-/// have the numbers of events.
+/// Objects, one after another or in one list; those that carry records of audit, by their stamps.
 fn json(bytes: &[u8]) -> u64 {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let values = Deserializer::from_slice(bytes).into_iter::<Value>();
     let mut records = 0;
     let mut audit = BTreeSet::new();
+    let mut count = |value: &Value| match stamp_within(value) {
+        Some(stamp) => {
+            audit.insert(stamp);
+        }
+        None => records += 1,
+    };
     for value in values.map_while(Result::ok) {
         match &value {
-            Value::Array(items) => records += items.len() as u64,
-            Value::Object(_) => match stamp_within(&value) {
-                Some(stamp) => {
-                    audit.insert(stamp);
-                }
-                None => records += 1,
-            },
+            // What is no object among them is counted too: our reader tells that it skipped it.
+            Value::Array(items) => items.iter().for_each(&mut count),
+            Value::Object(_) => count(&value),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
@@ -99,16 +100,20 @@ fn lines(bytes: &[u8]) -> u64 {
     stamps.len() as u64 + others
 }
 
-/// How many events `ausearch` finds; `None` where it is not installed.
+/// How many events `ausearch` finds; `None` where it is not installed. It prints an event twice whose
+/// records stand apart, so that the stamps are counted.
 pub fn ausearch(bytes: &[u8]) -> Option<u64> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     let mut command = Command::new("ausearch");
-    command.arg("--input").arg(file.path());
+    command
+        .args(["--format", "raw", "--input"])
+        .arg(file.path());
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output();
     let output = output.ok()?;
     let lines = output.stdout.split(|&byte| byte == b'\n');
-    Some(lines.filter(|line| *line == b"----").count() as u64)
+    let stamps: BTreeSet<_> = lines.filter_map(stamp_of).collect();
+    Some(stamps.len() as u64)
 }
 
 /// The files of an archive by their paths; a file that is none, by the empty path.

@@ -45,7 +45,10 @@ fn leaves(value: &Value, path: &str, out: &mut BTreeMap<String, String>) {
         }
         Value::Null => {}
         Value::String(text) => {
-            out.insert(path.to_owned(), text.clone());
+            // One writes GUIDs in braces and small letters, and cuts spaces at the end; in a few twins
+            // someone wrote a path in other letters.
+            let text = text.trim_end().trim_matches(['{', '}']);
+            out.insert(path.to_owned(), text.to_lowercase());
         }
         Value::Bool(_) | Value::Number(_) => {
             out.insert(path.to_owned(), value.to_string());

@@ -48,6 +48,9 @@ fn head(system: Value<'_>, record: &mut Record) {
                 if let Some(name) = attribute(value, &["Name", "EventSourceName"]) {
                     record.set_with(Part::Provider, |out| name.write(out));
                 }
+                if let Some(guid) = (!value.is_scalar()).then(|| attribute(value, &["Guid"])) {
+                    push_head(record, "Provider_Guid", guid);
+                }
             }
             b"EventID" => record.event_id = record.event_id.or(event_id(value)),
             b"EventRecordID" => record.record_id = number(value.raw()),
@@ -73,9 +76,9 @@ fn head(system: Value<'_>, record: &mut Record) {
     }
 }
 
-/// Nothing is kept of zeros and empty texts: that is what a head without a value says.
+/// Nothing is kept of empty texts: that is what a head without a value says.
 fn push_head(record: &mut Record, name: &str, value: Option<Value<'_>>) {
-    if let Some(value) = value.filter(|value| !matches!(value.raw(), b"" | b"0" | b"null")) {
+    if let Some(value) = value.filter(|value| !matches!(value.raw(), b"" | b"null")) {
         record.push_head_with(name.as_bytes(), |out| value.write(out));
     }
 }

@@ -16,6 +16,12 @@ const BLOCK_BYTES: usize = 256 << 10;
 /// Longest object that is read. A record of an event log is below 64 KiB; exporters add its text.
 pub(super) const OBJECT_BYTES_MAX: usize = 16 << 20;
 
+/// Longest value between objects that is told from garbage.
+const SCALAR_BYTES_MAX: usize = 64 << 10;
+
+/// How far in the first object may stand behind garbage.
+const INDENT_MAX: usize = 64;
+
 /// Findings that one file may cause by single broken places. Further ones are counted.
 const FINDINGS_MAX: u64 = 50;
 
@@ -39,6 +45,8 @@ pub(super) struct Objects<'i> {
     /// Its line, from 1, and how far in on it that is.
     line: u64,
     indent: usize,
+    /// How far in the last object stood.
+    found_indent: usize,
     /// Where the file was read to.
     read_to: u64,
     ended: bool,
@@ -75,6 +83,7 @@ impl<'i> Objects<'i> {
             offset,
             line: 1,
             indent: 0,
+            found_indent: INDENT_MAX,
             read_to: 0,
             ended: false,
             raw: Vec::new(),
@@ -115,8 +124,14 @@ impl<'i> Objects<'i> {
                     return Ok(None);
                 }
                 Front::Garbage => {
-                    self.damage(sink, Skipped::Malformed, "bytes that are no JSON");
-                    self.resume(0)?;
+                    if let Some(end) = self.scalar(tree)? {
+                        // A list may hold `null` where its writer could not read a record.
+                        sink.skip(self.at(), Skipped::Empty);
+                        self.advance(end);
+                    } else {
+                        self.damage(sink, Skipped::Malformed, "bytes that are no JSON");
+                        self.resume(self.found_indent)?;
+                    }
                     continue;
                 }
                 Front::Object => {}
@@ -128,6 +143,7 @@ impl<'i> Objects<'i> {
                         start: self.from,
                         end,
                     };
+                    self.found_indent = self.indent;
                     self.advance(end);
                     return Ok(Some(found));
                 }
@@ -145,6 +161,30 @@ impl<'i> Objects<'i> {
                 }
                 Err(fault) => self.broken(fault, sink)?,
             }
+        }
+    }
+
+    /// Where a value ends that is no object and no list, if one begins here.
+    fn scalar(&mut self, tree: &mut Tree) -> Result<Option<usize>, ImportError> {
+        loop {
+            let rest = self.buffer.get(self.from..).unwrap_or_default();
+            let end = match tree.read(&self.buffer, self.from) {
+                Ok(end) => end,
+                Err(Fault::Ended) if !self.ended && rest.len() < SCALAR_BYTES_MAX => {
+                    self.fill()?;
+                    continue;
+                }
+                Err(Fault::Ended | Fault::TooDeep { .. } | Fault::Wrong { .. }) => return Ok(None),
+            };
+            return match self.buffer.get(end) {
+                Some(b' ' | b'\t' | b'\r' | b'\n' | b',' | b']') => Ok(Some(end)),
+                Some(_) => Ok(None),
+                None if self.ended => Ok(Some(end)),
+                None => {
+                    self.fill()?;
+                    continue;
+                }
+            };
         }
     }
 
@@ -529,6 +569,17 @@ mod tests {
             assert_eq!(damages.0, [(place, Skipped::Malformed)], "{file}");
             assert_eq!(damages.1.len(), 1, "{file}");
         }
+    }
+
+    #[test]
+    fn what_stands_between_objects_hides_none() {
+        let file =
+            "[\n  {\"a\":1},\n  null,\n  7,\n  \"text\",\n  {\"b\":2},\n  %%\n  {\"c\":3}\n]";
+        let (found, damages) = objects(file.as_bytes());
+        assert_eq!(found.len(), 3);
+        let reasons: Vec<Skipped> = damages.0.iter().map(|(_, why)| *why).collect();
+        let empty = Skipped::Empty;
+        assert_eq!(reasons, [empty, empty, empty, Skipped::Malformed]);
     }
 
     #[test]

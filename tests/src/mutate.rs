@@ -12,8 +12,8 @@ impl Random {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// The next number.
-    pub fn next(&mut self) -> u64 {
+    /// The next one.
+    pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -23,7 +23,7 @@ impl Random {
     /// A number below `end`; 0 for an empty range.
     pub fn below(&mut self, end: usize) -> usize {
         let end = u64::try_from(end).expect("usize is 64 bits").max(1);
-        usize::try_from(self.next() % end).expect("it is below a usize")
+        usize::try_from(self.number() % end).expect("it is below a usize")
     }
 }
 
@@ -66,10 +66,10 @@ fn change(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
     let at = random.below(input.len());
     match random.below(8) {
         0 if !input.is_empty() => input[at] ^= 1 << random.below(8),
-        1 if !input.is_empty() => input[at] = random.next().to_le_bytes()[0],
+        1 if !input.is_empty() => input[at] = random.number().to_le_bytes()[0],
         2 => input.truncate(at),
         3 => {
-            let byte = random.next().to_le_bytes()[0];
+            let byte = random.number().to_le_bytes()[0];
             let len = random.below(64);
             input.splice(at..at, std::iter::repeat_n(byte, len));
         }

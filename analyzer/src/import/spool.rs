@@ -208,6 +208,16 @@ pub(super) struct Spool {
     file: Option<Mutex<File>>,
     end: u64,
     scratch: Vec<u8>,
+    packer: Option<Packer>,
+}
+
+/// Compresses blocks with one context: a new one for each costs as much as a small block.
+struct Packer(zstd::bulk::Compressor<'static>);
+
+impl std::fmt::Debug for Packer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Packer")
+    }
 }
 
 impl Spool {
@@ -237,6 +247,10 @@ impl Spool {
         };
         let file = file.get_mut().map_err(|_| io::Error::other("poisoned"))?;
         file.seek(SeekFrom::Start(self.end))?;
+        let packer = match &mut self.packer {
+            Some(packer) => packer,
+            none => none.insert(Packer(zstd::bulk::Compressor::new(ZSTD_LEVEL)?)),
+        };
         // After the first time, it is the last block alone.
         let from = self
             .blocks
@@ -250,7 +264,7 @@ impl Spool {
             block.encode_entries(&mut self.scratch);
             let mut end = self.end;
             let mut pack = |bytes: &[u8]| {
-                let packed = zstd::bulk::compress(bytes, ZSTD_LEVEL)?;
+                let packed = packer.0.compress(bytes)?;
                 file.write_all(&packed)?;
                 let (at, len) = (end, packed.len());
                 end += len as u64;

@@ -64,7 +64,13 @@ impl<'b> Value<'b> {
 
     fn write_text(&self, out: &mut Vec<u8>) -> Option<()> {
         let bytes = self.bytes;
-        let narrow = |out: &mut Vec<u8>, number: i64| write!(out, "{number}").ok();
+        let narrow = |out: &mut Vec<u8>, number: i64| {
+            if number < 0 {
+                out.push(b'-');
+            }
+            decimal(number.unsigned_abs(), 1, out);
+            Some(())
+        };
         match self.kind {
             NULL => Some(()),
             STRING => {
@@ -82,7 +88,10 @@ impl<'b> Value<'b> {
             0x07 => narrow(out, i64::from(u32_at(bytes, 0)?.cast_signed())),
             0x08 => narrow(out, i64::from(u32_at(bytes, 0)?)),
             0x09 => narrow(out, u64_at(bytes, 0)?.cast_signed()),
-            0x0a => write!(out, "{}", u64_at(bytes, 0)?).ok(),
+            0x0a => {
+                decimal(u64_at(bytes, 0)?, 1, out);
+                Some(())
+            }
             0x0b => write!(out, "{:?}", f32::from_bits(u32_at(bytes, 0)?)).ok(),
             0x0c => write!(out, "{:?}", f64::from_bits(u64_at(bytes, 0)?)).ok(),
             // Windows keeps masks in places that are said to be true or false.
@@ -91,16 +100,25 @@ impl<'b> Value<'b> {
                 1 => write!(out, "true").ok(),
                 mask => narrow(out, i64::from(mask)),
             },
-            0x0e => bytes
-                .iter()
-                .try_for_each(|byte| write!(out, "{byte:02X}").ok()),
-            0x0f => guid(bytes, out),
-            0x10 | 0x14 | 0x15 => match bytes.len() {
-                4.. if self.kind == 0x14 || bytes.len() < 8 => {
-                    write!(out, "{:#x}", u32_at(bytes, 0)?).ok()
+            0x0e => {
+                for byte in bytes {
+                    let digit =
+                        |nibble: u8| HEX.get(usize::from(nibble)).map(u8::to_ascii_uppercase);
+                    out.extend(digit(byte >> 4));
+                    out.extend(digit(byte & 15));
                 }
-                _ => write!(out, "{:#x}", u64_at(bytes, 0)?).ok(),
-            },
+                Some(())
+            }
+            0x0f => guid(bytes, out),
+            0x10 | 0x14 | 0x15 => {
+                let number = match bytes.len() {
+                    4.. if self.kind == 0x14 || bytes.len() < 8 => u64::from(u32_at(bytes, 0)?),
+                    _ => u64_at(bytes, 0)?,
+                };
+                out.extend_from_slice(b"0x");
+                hex(number, 1, out);
+                Some(())
+            }
             0x11 => filetime(u64_at(bytes, 0)?, out),
             0x12 => systemtime(bytes, out),
             0x13 => sid(bytes, out),
@@ -179,14 +197,13 @@ fn item_len(kind: u8, rest: &[u8]) -> usize {
 pub(super) fn utf16(bytes: &[u8], out: &mut Vec<u8>) {
     let (units, _) = bytes.as_chunks::<2>();
     // Almost all of it is ASCII: two bytes become one.
-    let mut plain = 0;
-    for unit in units {
-        match *unit {
-            [0, 0] => return,
-            [low @ 1..0x80, 0] => out.push(low),
-            _ => break,
-        }
-        plain += 1;
+    let is_plain = |unit: &[u8; 2]| matches!(*unit, [1..0x80, 0]);
+    let plain = units.iter().position(|unit| !is_plain(unit));
+    let plain = plain.unwrap_or(units.len());
+    let ascii = units.get(..plain).unwrap_or_default();
+    out.extend(ascii.iter().map(|unit| unit[0]));
+    if units.get(plain).is_none_or(|unit| *unit == [0, 0]) {
+        return;
     }
     let rest = units.get(plain..).unwrap_or_default();
     let rest = rest.iter().map(|unit| u16::from_le_bytes(*unit));
@@ -215,15 +232,44 @@ fn push(letter: char, out: &mut Vec<u8>) {
 fn guid(bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let (first, rest) = (u32_at(bytes, 0)?, bytes.get(8..16)?);
     let (second, third) = (u16_at(bytes, 4)?, u16_at(bytes, 6)?);
-    write!(out, "{{{first:08x}-{second:04x}-{third:04x}-").ok()?;
+    out.push(b'{');
+    for (part, width) in [(u64::from(first), 8), (second.into(), 4), (third.into(), 4)] {
+        hex(part, width, out);
+        out.push(b'-');
+    }
     for (place, byte) in rest.iter().enumerate() {
         if place == 2 {
             out.push(b'-');
         }
-        write!(out, "{byte:02x}").ok()?;
+        hex(u64::from(*byte), 2, out);
     }
     out.push(b'}');
     Some(())
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Appends a number in decimal digits, at least `width` of them, without the machinery of formatting:
+/// a record has some twenty.
+fn decimal(number: u64, width: usize, out: &mut Vec<u8>) {
+    digits::<10>(number, width, out);
+}
+
+/// Appends a number in hex digits, at least `width` of them.
+fn hex(number: u64, width: usize, out: &mut Vec<u8>) {
+    digits::<16>(number, width, out);
+}
+
+fn digits<const BASE: u64>(mut number: u64, width: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    while number > 0 || out.len() - start < width {
+        let digit = usize::try_from(number % BASE).unwrap_or(0);
+        out.extend(HEX.get(digit));
+        number /= BASE;
+    }
+    if let Some(digits) = out.get_mut(start..) {
+        digits.reverse();
+    }
 }
 
 fn sid(bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {
@@ -232,9 +278,13 @@ fn sid(bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {
         .get(2..8)?
         .iter()
         .fold(0_u64, |all, &byte| (all << 8) | u64::from(byte));
-    write!(out, "S-{revision}-{authority}").ok()?;
+    out.extend_from_slice(b"S-");
+    decimal(u64::from(revision), 1, out);
+    out.push(b'-');
+    decimal(authority, 1, out);
     for part in 0..usize::from(parts) {
-        write!(out, "-{}", u32_at(bytes, 8 + 4 * part)?).ok()?;
+        out.push(b'-');
+        decimal(u64::from(u32_at(bytes, 8 + 4 * part)?), 1, out);
     }
     Some(())
 }
@@ -250,7 +300,10 @@ fn filetime(ticks: u64, out: &mut Vec<u8>) -> Option<()> {
     let utc = saigen_schemas::event::format_utc(filetime_us(ticks)?);
     // Windows writes all seven digits of the second's fraction.
     let (whole, _) = utc.split_at_checked(utc.len().checked_sub(1)?)?;
-    write!(out, "{whole}{}Z", ticks % 10).ok()
+    out.extend_from_slice(whole.as_bytes());
+    decimal(ticks % 10, 1, out);
+    out.push(b'Z');
+    Some(())
 }
 
 fn systemtime(bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {

@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod tests;
+mod zipped;
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom, Write};
@@ -315,48 +316,6 @@ impl Walk<'_> {
             }
             let name = entry.path_bytes().into_owned();
             let inner = self.name(path, &name, number);
-            self.stream(&mut entry, Some(&inner), depth + 1)?;
-        }
-        Ok(())
-    }
-
-    fn zip(
-        &mut self,
-        input: &mut dyn Input,
-        path: Option<&str>,
-        depth: usize,
-    ) -> Result<(), ImportError> {
-        if depth > DEPTH_MAX {
-            self.limit(
-                path,
-                format!("stands more than {DEPTH_MAX} containers deep"),
-            );
-            return Ok(());
-        }
-        let mut archive = match zip::ZipArchive::new(&mut *input) {
-            Ok(archive) => archive,
-            Err(error) => {
-                self.damage(path, 0, &error);
-                return Ok(());
-            }
-        };
-        for number in 0..archive.len() {
-            if !self.goes_on(path, number as u64) {
-                return Ok(());
-            }
-            let mut entry = match archive.by_index(number) {
-                Ok(entry) => entry,
-                Err(error) => {
-                    let text = format!("file {number} of the archive cannot be unpacked: {error}");
-                    self.tell(FindingKind::Damage, path, &text);
-                    continue;
-                }
-            };
-            if entry.is_dir() || entry.is_symlink() {
-                continue;
-            }
-            let name = entry.name_raw().to_vec();
-            let inner = self.name(path, &name, number as u64);
             self.stream(&mut entry, Some(&inner), depth + 1)?;
         }
         Ok(())

@@ -26,7 +26,7 @@ mod spool;
 mod syslog;
 mod tell;
 #[cfg(test)]
-mod testing;
+mod tests;
 pub mod text;
 pub mod windows;
 mod xml;

@@ -120,11 +120,15 @@ fn text(front: &[u8]) -> What {
     if begins_json(body) {
         return What::Records(Reader::Json);
     }
-    if body.iter().take(4096).any(|&byte| byte == 0) {
-        return What::Unknown("of no format that this program knows");
-    }
+    // A machine that lost its power leaves runs of zeros in its logs. Between them only what has the
+    // surest marks is believed.
+    let has_zeros = body.iter().take(4096).any(|&byte| byte == 0);
     let mut is_log = false;
     for line in body.split(|&byte| byte == b'\n') {
+        if has_zeros && (line.contains(&0) || !is_audit(line)) {
+            is_log = is_log || (!line.contains(&0) && syslog::is_line(line));
+            continue;
+        }
         is_log = is_log || syslog::is_line(line);
         if is_audit(line) {
             return What::Records(Reader::Audit);
@@ -141,7 +145,11 @@ fn text(front: &[u8]) -> What {
     if is_log {
         return What::Records(Reader::Syslog);
     }
-    What::Unknown("text of no format that this program knows")
+    What::Unknown(if has_zeros {
+        "of no format that this program knows"
+    } else {
+        "text of no format that this program knows"
+    })
 }
 
 fn begins_json(body: &[u8]) -> bool {
@@ -188,7 +196,7 @@ mod tests {
         chunk[4096..4103].copy_from_slice(b"ElfChnk");
         let mut tar = vec![b'a'; 512];
         tar[257..262].copy_from_slice(b"ustar");
-        let cases: [(&[u8], What); 16] = [
+        let cases: [(&[u8], What); 18] = [
             (b"", What::Empty),
             (b"ElfFile\0rest", What::Records(Reader::Evtx)),
             (&chunk, What::Records(Reader::Evtx)),
@@ -221,6 +229,14 @@ mod tests {
                 What::Records(Reader::Syslog),
             ),
             (b"cut off\"}\n{\"a\":1}\n", What::Records(Reader::Json)),
+            (
+                b"\0\0\0\ntype=CWD msg=audit(1700000000.123:45): cwd=\"/\"\n\0",
+                What::Records(Reader::Audit),
+            ),
+            (
+                b"\0\0\n{\"a\":1}\n",
+                What::Unknown("of no format that this program knows"),
+            ),
             (b" \n", What::Unknown("nothing but white space")),
             (
                 b"\x7fELF\x02\x01\x01\0",

@@ -80,7 +80,7 @@ fn log_pieces(bytes: &[u8], seeds: &mut Vec<Vec<u8>>) {
     let header = bytes.get(..EVTX_HEADER).unwrap_or(bytes);
     let chunks = bytes.get(EVTX_HEADER..).unwrap_or_default();
     let count = chunks.len() / EVTX_CHUNK;
-    let whole = if seeds.len() % 8 == 0 {
+    let whole = if seeds.len().is_multiple_of(8) {
         EVTX_CHUNK
     } else {
         EVTX_SHORT

@@ -1,6 +1,6 @@
 //! Audit text to events.
 
-use crate::import::testing::{Told, mutate};
+use crate::import::tests::{Told, mutate};
 use crate::import::{Skipped, text};
 
 fn told(text: &str) -> Told {

@@ -181,6 +181,20 @@ fn a_cut_or_changed_container_gives_what_it_holds() {
 }
 
 #[test]
+fn a_zip_whose_directory_was_cut_off_gives_the_files_before_the_cut() {
+    let long = LINE.repeat(3000);
+    let whole = zipped(&[("a.json", &long), ("b.json", LINE), ("c.json", &long)]);
+    let directory = whole.windows(4).rposition(|magic| magic == b"PK\x01\x02");
+    let cut = seen(&whole[..directory.unwrap() - 20]);
+    assert_eq!(paths(&cut), ["a.json", "b.json", "c.json"]);
+    assert_eq!(cut.leaves[0].1, long);
+    assert!(long.starts_with(&cut.leaves[2].1));
+    assert!(cut.findings[0].text.contains("directory cannot be read"));
+    let early = seen(&whole[..40]);
+    assert!(early.leaves.len() < 2 && !early.findings.is_empty());
+}
+
+#[test]
 fn no_mutation_of_an_archive_panics_or_runs_away() {
     let inner = zipped(&[("b.json", LINE)]);
     let files: [(&str, &[u8]); 3] = [("a.json", LINE), ("in.zip", &inner), ("c", b"\x1f\x8b\x08")];

@@ -8,11 +8,7 @@ mod binxml;
 mod bytes;
 mod chunk;
 mod fields;
-#[cfg(test)]
-mod forge;
 mod ids;
-#[cfg(test)]
-mod oracle;
 #[cfg(test)]
 mod tests;
 mod value;

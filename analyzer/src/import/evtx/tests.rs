@@ -1,11 +1,14 @@
 //! Logs made by hand, and damaged.
 
+mod forge;
+mod oracle;
+
 use std::io::Cursor;
 
 use saigen_schemas::event::Event;
 use saigen_schemas::report::FindingKind;
 
-use crate::import::evtx::forge::{log, seal_chunk, seal_file};
+use crate::import::evtx::tests::forge::{log, seal_chunk, seal_file};
 use crate::import::evtx::{read, record_at};
 use crate::import::{At, Finding, ImportError, Sink, Skipped};
 

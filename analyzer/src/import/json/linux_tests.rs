@@ -1,7 +1,7 @@
 //! JSON of Linux tools to events.
 
 use crate::import::json;
-use crate::import::testing::{Told, mutate};
+use crate::import::tests::{Told, mutate};
 
 fn told(text: &str) -> Told {
     Told::by(json::read, text.as_bytes())

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::import::json::{read, record_at};
-use crate::import::testing::{Counted, Told, mutate};
+use crate::import::tests::{Counted, Told, mutate};
 
 /// One process start of Sysmon, as the shapes below carry it.
 const FLAT: &str = r#"{"EventID":1,"SourceName":"Microsoft-Windows-Sysmon","Channel":"Microsoft-Windows-Sysmon/Operational","Hostname":"desk7.example","EventTime":"2031-05-04 12:00:01","@timestamp":"2031-05-04T10:00:03.250Z","EventType":"INFO","RecordNumber":77,"ExecutionProcessID":3100,"UtcTime":"2031-05-04 10:00:01.125","ProcessGuid":"{11111111-2222-3333-4444-555555555555}","ProcessId":"4242","Image":"C:\\Tools\\a b.exe","CommandLine":"\"C:\\Tools\\a b.exe\" -x","Company":"-","ParentProcessGuid":"{11111111-2222-3333-4444-000000000001}","ParentProcessId":"4000","ParentImage":"C:\\Windows\\explorer.exe","Hashes":"MD5=00,SHA256=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff","LogonId":"0x3e7","User":"DESK7\\ida","tags":["x"]}"#;

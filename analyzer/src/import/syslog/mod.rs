@@ -173,7 +173,7 @@ fn year_of(us: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::testing::{Told, mutate};
+    use crate::import::tests::{Told, mutate};
     use crate::import::text;
 
     fn told(text: &str) -> Told {

@@ -29,7 +29,11 @@ pub fn count(format: Format, bytes: &[u8]) -> Other {
             by: "serde_json",
             records: json(bytes),
         },
-        _ => Other {
+        Format::Journal
+        | Format::Audit
+        | Format::SysmonLinux
+        | Format::Syslog
+        | Format::Archive => Other {
             by: "stamps",
             records: lines(bytes),
         },

@@ -3,10 +3,14 @@
 use std::fs;
 use std::path::Path;
 
+use saigen_analyzer::evidence::open;
 use saigen_schemas::journal::seal::{
     EnrolmentId, EnrolmentSecret, Follower, FrameKey, SealCheck, chain_start, frame_digest,
 };
 use saigen_schemas::journal::{FrameHeader, FrameKind};
+use saigen_tests::forger::{Frames, mend};
+
+use crate::forged::Court;
 
 fn document() -> String {
     let house = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
@@ -66,4 +70,29 @@ fn the_worked_example_holds() {
     let mut follower = Follower::new(start, Some(&secret));
     assert_eq!(follower.follow(&frame, 0), SealCheck::Good);
     assert_eq!(follower.chain().to_string(), value(&document, "C_0"));
+}
+
+#[test]
+fn a_journal_of_another_version_is_refused_by_its_number() {
+    const VERSION: usize = 12;
+    let court = Court::sealed();
+    let older = court.story.segments.iter().map(|segment| {
+        let mut frames = Frames::of(segment);
+        for frame in &mut frames.0 {
+            frame[VERSION] = 0;
+            mend(frame);
+        }
+        frames.bytes()
+    });
+    court.forge(&older.collect::<Vec<_>>());
+    let found = open(&[court.journal()]);
+    assert!(found.journals.is_empty());
+    assert_eq!(found.unread.len(), 2);
+    for unread in &found.unread {
+        let told = unread.to_string();
+        assert!(
+            told.contains("format version 0, and this program reads version 1"),
+            "{told}"
+        );
+    }
 }

@@ -1,90 +1,114 @@
 #!/usr/bin/env python3
-"""Writes the table of what the built-in rules find on recordings into `docs/DETECTION.md`.
+"""Counts what the built-in rules find on recordings, for the table of `docs/DETECTION.md`.
 
-    measured.py --saigen target/release/saigen --benign FOLDER… --labelled FOLDER…
+    measured.py --saigen target/release/saigen [--data ../shared/data]
 
-Each file below a labelled folder is one recording of an attack; each benign folder is one machine
-in ordinary use. The table says for each rule for Windows on how many recordings it fires, and how
-often on the benign machines. Neither the recordings nor their names become part of the project.
+The recordings lie in archives below `--data`, and in `fixtures/bundled`. Each recording of an attack
+(an event log, an export or a folder of journals) counts once for a rule that fires on it; on evidence
+of ordinary use each finding counts. The counts are written to `tests/sigma/measured.json`, by rule;
+neither the recordings nor their names become part of the project. Then
+`SAIGEN_REWRITE=1 cargo test -p saigen-analyzer --test rules` writes the table. Where the data is not
+there the script says so and ends with 77, which test harnesses take for "skipped".
 """
 
 import argparse
 import collections
 import json
 import os
-import re
 import subprocess
 import sys
+import tarfile
+import tempfile
 
-BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->"
+SKIPPED = 77
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.join(HERE, "../..")
+GRAVE = ("medium", "high", "critical")
+
+# Archives of event logs, each log one recording of an attack; folders whose files are one each.
+LABELLED_ARCHIVES = ("evtx/evtx-attack-samples_dev.tar.xz", "evtx/evtx-to-mitre_dev.tar.xz")
+LABELLED_FOLDERS = ("windows-json/atomic", "linux/auditd", "linux/log4shell", "linux/kunai")
+LABELLED_ENDINGS = (".evtx", ".zip", ".tar.gz", ".json", ".jsonl", ".tar.xz")
+BENIGN_ARCHIVES = ("evtx/machine_win10_benign.tar.xz",)
+# Of the bundled journals, the one that holds no attack.
+BUNDLED_BENIGN = "day"
 
 
-def run(saigen, *arguments):
-    output = subprocess.run([saigen, *arguments], capture_output=True, text=True)
+def hunt(saigen, path):
+    """How often each rule fires on an input, with the gravest level."""
+    output = subprocess.run([saigen, "hunt", path, "--format", "jsonl"], capture_output=True, text=True)
     if output.returncode == 2:
-        print(f"left out: {output.stderr.strip()[:200]}", file=sys.stderr)
-        return ""
-    return output.stdout
-
-
-def hunt(saigen, path, rules):
-    """How often each rule fires on an input."""
-    from_folder = ["--no-built-in", "--rules", rules] if rules else []
-    lines = run(saigen, "hunt", path, "--format", "jsonl", *from_folder).splitlines()
-    return collections.Counter(json.loads(line)["rule"] for line in lines)
+        print("left out, not read: " + output.stderr.strip().split(":")[-1], file=sys.stderr)
+        return collections.Counter(), False
+    found = [json.loads(line) for line in output.stdout.splitlines()]
+    return (
+        collections.Counter(one["rule"] for one in found),
+        any(one["level"] in GRAVE for one in found),
+    )
 
 
 def files(folder):
     for place, _, names in sorted(os.walk(folder)):
         for name in sorted(names):
-            yield os.path.join(place, name)
+            if name.endswith(LABELLED_ENDINGS) and not name.endswith(".index.tsv"):
+                yield os.path.join(place, name)
+
+
+def unpack(archive, scratch):
+    into = os.path.join(scratch, os.path.basename(archive))
+    with tarfile.open(archive) as packed:
+        packed.extractall(into, filter="data")
+    return into
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--saigen", required=True)
-    parser.add_argument("--rules", help="read the rules from here, not from the program")
-    parser.add_argument("--benign", nargs="+", required=True)
-    parser.add_argument("--labelled", nargs="+", required=True)
+    parser.add_argument("--data", default=os.path.join(ROOT, "../shared/data"))
     arguments = parser.parse_args()
+    if not os.path.isdir(arguments.data):
+        print("skipped: the recordings are not there")
+        sys.exit(SKIPPED)
 
-    listed = json.loads(run(arguments.saigen, "rules", "list", "--json"))["rules"]
-    rules = [rule for rule in listed if rule["file"].startswith("windows/")]
-    fires, recordings = collections.Counter(), 0
-    found_nothing = 0
-    for folder in arguments.labelled:
-        for path in files(folder):
-            recordings += 1
-            found = hunt(arguments.saigen, path, arguments.rules)
-            found_nothing += not found
-            fires.update(found.keys())
-    benign = collections.Counter()
-    for folder in arguments.benign:
-        benign.update(hunt(arguments.saigen, folder, arguments.rules))
+    labelled, benign, told = collections.Counter(), collections.Counter(), collections.Counter()
 
-    rows = [
-        "| Rule | Level | Techniques | Recordings of attacks | Benign machines |",
-        "|---|---|---|---:|---:|",
-    ]
-    for rule in sorted(rules, key=lambda rule: (-fires[rule["id"]], rule["title"])):
-        if rule["level"] == "informational":
-            continue
-        title = rule["title"].replace("|", "\\|")
-        cells = (title, rule["level"], ", ".join(rule["techniques"]))
-        rows.append(f"| {' | '.join(cells)} | {fires[rule['id']]} | {benign[rule['id']]} |")
-    summary = (
-        f"On {recordings - found_nothing} of {recordings} recordings at least one rule fires.\n"
-        f"Rules for Linux and of the level informational are left out.\n\n"
-    )
-    docs = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/DETECTION.md")
-    with open(docs, encoding="utf-8") as file:
-        text = file.read()
-    pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.S)
-    if not pattern.search(text):
-        sys.exit(f"{docs} has no place for the table")
-    table = BEGIN + summary + "\n".join(rows) + "\n" + END
-    with open(docs, "w", encoding="utf-8") as file:
-        file.write(pattern.sub(lambda _: table, text))
+    def attack(kind, path):
+        counts, grave = hunt(arguments.saigen, path)
+        labelled.update(counts.keys())
+        told[f"{kind}, recordings"] += 1
+        told[f"{kind}, with a finding of medium or above"] += grave
+
+    def ordinary(kind, path):
+        counts, _ = hunt(arguments.saigen, path)
+        benign.update(counts)
+        told[f"{kind}, findings"] += sum(counts.values())
+
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in LABELLED_ARCHIVES:
+            for path in files(unpack(os.path.join(arguments.data, name), scratch)):
+                attack("event logs of attacks", path)
+        for name in LABELLED_FOLDERS:
+            kind = "Windows exports of attacks" if name.startswith("windows") else "Linux logs of attacks"
+            for path in files(os.path.join(arguments.data, name)):
+                attack(kind, path)
+        for name in BENIGN_ARCHIVES:
+            ordinary("a Windows machine in ordinary use", unpack(os.path.join(arguments.data, name), scratch))
+    for name in sorted(os.listdir(os.path.join(ROOT, "fixtures/bundled"))):
+        path = os.path.join(ROOT, "fixtures/bundled", name)
+        if name == BUNDLED_BENIGN:
+            ordinary("a Linux machine in ordinary use", path)
+        else:
+            attack("journals of re-enacted attacks", path)
+
+    rules = {
+        rule: {"labelled": labelled[rule], "benign": benign[rule]}
+        for rule in sorted(labelled.keys() | benign.keys())
+    }
+    with open(os.path.join(HERE, "measured.json"), "w", encoding="utf-8") as file:
+        json.dump({"counts": dict(sorted(told.items())), "rules": rules}, file, indent=1)
+        file.write("\n")
+    for what, count in sorted(told.items()):
+        print(f"{count:6} {what}")
 
 
 if __name__ == "__main__":

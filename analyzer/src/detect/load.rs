@@ -10,6 +10,7 @@ use rsigma_parser::{
 };
 
 use crate::detect::attack::read_tags;
+use crate::detect::bounds::{FAULTS_MAX, fault, placed};
 use crate::detect::mend::{Placeholders, fill_placeholders, join_filter, mark, mend, one_line};
 use crate::detect::source::{LogSource, describe};
 use crate::detect::{Level, Refusal, RuleInfo, RuleText};
@@ -61,8 +62,9 @@ pub(super) fn read_rules(
     given: &Placeholders,
 ) -> RuleSet {
     let mut parsed = Parsed::default();
-    for text in texts {
-        parse(&text, &mut parsed);
+    let texts: Vec<RuleText> = texts.into_iter().collect();
+    for text in &texts {
+        parse(text, &mut parsed);
     }
     let filters = join_filters(&mut parsed);
     let mut set = RuleSet {
@@ -98,6 +100,17 @@ pub(super) fn read_rules(
             }),
         }
     }
+    let texts: BTreeMap<&str, &str> = texts
+        .iter()
+        .map(|text| (text.name.as_str(), text.text.as_str()))
+        .collect();
+    for refusal in &mut set.refused {
+        let text = texts
+            .get(refusal.file.as_str())
+            .copied()
+            .unwrap_or_default();
+        refusal.reason = placed(text, refusal.title.as_deref(), &refusal.reason);
+    }
     set.refused.sort();
     set.remarks.sort();
     set
@@ -117,6 +130,9 @@ fn parse(text: &RuleText, parsed: &mut Parsed) {
         );
         return parsed.refused.push(refuse(reason));
     }
+    if let Some(reason) = fault(&text.text) {
+        return parsed.refused.push(refuse(reason));
+    }
     let collection = match parse_sigma_yaml(&text.text) {
         Ok(collection) => collection,
         Err(error) => return parsed.refused.push(refuse(one_line(&error.to_string()))),
@@ -128,7 +144,13 @@ fn parse(text: &RuleText, parsed: &mut Parsed) {
         errors,
     } = collection;
     let documents = rules.len() + correlations.len() + filters.len();
-    for error in &errors {
+    if errors.len() > FAULTS_MAX {
+        let more = errors.len() - FAULTS_MAX;
+        parsed
+            .refused
+            .push(refuse(format!("{more} further documents are broken")));
+    }
+    for error in errors.iter().take(FAULTS_MAX) {
         let list = if is_remark(error) {
             &mut parsed.remarks
         } else {

@@ -8,6 +8,7 @@
 mod allow;
 mod attack;
 mod audit;
+mod bounds;
 mod channels;
 mod correlate;
 mod crew;

@@ -161,10 +161,13 @@ fn table(engine: &Engine) -> String {
             rule.file.as_str(),
         )
     });
+    let measured = read(&fixtures().join("../../tests/sigma/measured.json"));
     let mut text = String::from(
-        "| Rule | Level | Tactics and techniques | Fires on | Known ordinary causes |\n|---|---|---|---|---|\n",
+        "| Rule | Level | Tactics and techniques | Fires on | Known ordinary causes | Positive event | Hits on benign evidence | Labelled files |\n\
+         |---|---|---|---|---|---|---:|---:|\n",
     );
     for rule in rows {
+        let count = |of: &str| measured["rules"][&rule.id][of].as_u64().unwrap_or(0);
         let tactics: Vec<&str> = rule.tactics.iter().map(|tactic| tactic.name()).collect();
         let cell = |text: &str| {
             text.split_whitespace()
@@ -173,7 +176,7 @@ fn table(engine: &Engine) -> String {
                 .replace('|', "\\|")
         };
         text.push_str(&format!(
-            "| **{}** `{}` | {} | {}: {} | {} | {} |\n",
+            "| **{}** `{}` | {} | {}: {} | {} | {} | {} | {} | {} |\n",
             cell(&rule.title),
             rule.file,
             rule.level,
@@ -181,9 +184,30 @@ fn table(engine: &Engine) -> String {
             rule.techniques.join(", "),
             cell(&rule.description),
             cell(&rule.false_positives.join("; ")),
+            positive_event(&rule.file),
+            count("benign"),
+            count("labelled"),
         ));
     }
     text
+}
+
+/// The kinds of the events of a rule's first case: a kind that comes several times is told once.
+fn positive_event(file: &str) -> String {
+    let stem = file.rsplit('/').next().expect("a name");
+    let fixture = read(&fixtures().join(stem.replace(".yml", ".json")));
+    let mut kinds: Vec<String> = Vec::new();
+    for event in as_list(&fixture["fires"][0]) {
+        let kind = event["kind"].as_str().expect("a kind");
+        let told = match (event["channel"].as_str(), event["event_id"].as_u64()) {
+            (Some(channel), Some(id)) => format!("{channel} {id}"),
+            _ => format!("`{kind}`"),
+        };
+        if !kinds.contains(&told) {
+            kinds.push(told);
+        }
+    }
+    kinds.join(", then ")
 }
 
 /// With `SAIGEN_REWRITE=1` the table is written instead of compared.

@@ -213,11 +213,32 @@ fn what_cannot_be_used_is_refused_with_its_reason() {
         (String::new(), "not a YAML mapping"),
         ("x".repeat((1 << 20) + 1), "1048577 bytes"),
         (bomb(), ""),
+        (
+            selection(&format!("a: {}x{}", "[".repeat(5000), "]".repeat(5000))),
+            "line 8: brackets are nested more than 200 deep",
+        ),
+        (
+            rule(&format!(
+                "s:\n    a: b\ncondition: {}s",
+                "not ".repeat(5000)
+            )),
+            "more than 16 times not in a row",
+        ),
+        (
+            rule(&format!(
+                "s:\n    a: b\ncondition: {}s{}",
+                "(".repeat(5000),
+                ")".repeat(5000)
+            )),
+            "ondition",
+        ),
     ];
     for (text, reason) in cases {
         let said = refusal(text.clone());
         assert!(said.contains(reason), "{said:?} for {:.80}", text);
-        assert!(!said.contains('\n'), "{said:?}");
+        assert!(!said.contains('\n') && said.len() < 400, "{said:?}");
+        let placed = said.starts_with("line ") || said.contains(" at line ");
+        assert!(placed || said.starts_with("file has"), "{said:?}");
     }
 }
 
@@ -253,6 +274,30 @@ fn a_broken_rule_is_not_fatal_to_the_rest() {
 }
 
 #[test]
+fn a_thousand_broken_rules_are_told_and_cost_little() {
+    let good = rule("selection:\n    a: b\ncondition: selection");
+    let mut all = vec!["title: x\nlogsource: [".to_owned(); 1000];
+    all.push(good);
+    all.push("---\n".repeat(1000));
+    let begun = std::time::Instant::now();
+    let engine = Engine::new(texts(all), &Placeholders::new());
+    assert!(begun.elapsed().as_secs() < 20);
+    let counts = engine.counts();
+    assert_eq!(counts.loaded, 1);
+    let of_last = counts
+        .refused
+        .iter()
+        .filter(|refusal| refusal.file == "1001.yml");
+    assert!(of_last.clone().count() < 30);
+    assert!(
+        of_last
+            .clone()
+            .any(|refusal| refusal.reason.contains("further documents"))
+    );
+    assert_eq!(counts.refused.len(), 1000 + of_last.count());
+}
+
+#[test]
 fn two_rules_of_one_id_are_noticed() {
     let with_id = |title: &str| {
         format!(
@@ -267,7 +312,7 @@ fn two_rules_of_one_id_are_noticed() {
     assert_eq!(engine.counts().loaded, 1);
     assert_eq!(
         engine.counts().refused[0].reason,
-        "its id 0001 is already that of a rule in 0.yml"
+        "line 1: its id 0001 is already that of a rule in 0.yml"
     );
 }
 
@@ -317,7 +362,7 @@ fn a_filter_quietens_the_rules_that_it_names() {
     let alone = Engine::new(texts([filter.to_owned()]), &Placeholders::new());
     assert_eq!(
         alone.counts().refused[0].reason,
-        "the filter names no rule that was read"
+        "line 1: the filter names no rule that was read"
     );
 }
 

@@ -236,10 +236,17 @@ fn mend_matcher(matcher: &mut IrMatcher, regexes: &mut usize) -> Result<(), Stri
     }
 }
 
+/// The most letters of a message that are shown: parsers repeat themselves where things are nested.
+const MESSAGE_MAX: usize = 240;
+
 /// A message of several lines on one, beginning with a small letter unless it begins with an
 /// abbreviation.
 pub(super) fn one_line(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = line.char_indices().nth(MESSAGE_MAX) {
+        line.truncate(end);
+        line.push('…');
+    }
     let mut letters = line.chars();
     match (letters.next(), letters.next()) {
         (Some(first), Some(second)) if first.is_ascii_uppercase() && second.is_lowercase() => {

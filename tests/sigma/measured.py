@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Counts what the built-in rules find on recordings, for the table of `docs/DETECTION.md`.
 
-    measured.py --saigen target/release/saigen [--data ../shared/data]
+    measured.py --saigen target/release/saigen [--data ../shared/data] [--bundled fixtures/bundled]
 
-The recordings lie in archives below `--data`, and in `fixtures/bundled`. Each recording of an attack
+The rules are those of `analyzer/rules`. The recordings lie in archives below `--data`, and in `fixtures/bundled`. Each recording of an attack
 (an event log, an export or a folder of journals) counts once for a rule that fires on it; on evidence
 of ordinary use each finding counts. The counts are written to `tests/sigma/measured.json`, by rule;
 neither the recordings nor their names become part of the project. Then
@@ -35,8 +35,10 @@ BUNDLED_BENIGN = "day"
 
 
 def hunt(saigen, path):
-    """How often each rule fires on an input, with the gravest level."""
-    output = subprocess.run([saigen, "hunt", path, "--format", "jsonl"], capture_output=True, text=True)
+    """How often each rule fires on an input, and whether one of medium or above does."""
+    rules = ["--no-built-in", "--rules", os.path.join(ROOT, "analyzer/rules")]
+    command = [saigen, "hunt", path, "--format", "jsonl", *rules]
+    output = subprocess.run(command, capture_output=True, text=True)
     if output.returncode == 2:
         print("left out, not read: " + output.stderr.strip().split(":")[-1], file=sys.stderr)
         return collections.Counter(), False
@@ -64,6 +66,7 @@ def unpack(archive, scratch):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--saigen", required=True)
+    parser.add_argument("--bundled", default=os.path.join(ROOT, "fixtures/bundled"))
     parser.add_argument("--data", default=os.path.join(ROOT, "../shared/data"))
     arguments = parser.parse_args()
     if not os.path.isdir(arguments.data):
@@ -93,8 +96,8 @@ def main():
                 attack(kind, path)
         for name in BENIGN_ARCHIVES:
             ordinary("a Windows machine in ordinary use", unpack(os.path.join(arguments.data, name), scratch))
-    for name in sorted(os.listdir(os.path.join(ROOT, "fixtures/bundled"))):
-        path = os.path.join(ROOT, "fixtures/bundled", name)
+    for name in sorted(os.listdir(arguments.bundled)):
+        path = os.path.join(arguments.bundled, name)
         if name == BUNDLED_BENIGN:
             ordinary("a Linux machine in ordinary use", path)
         else:

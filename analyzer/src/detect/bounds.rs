@@ -12,6 +12,9 @@ const NOTS_MAX: usize = 16;
 /// The most faults of one file that are told; the rest are counted.
 pub(super) const FAULTS_MAX: usize = 20;
 
+/// The most faults of one file whose lines are looked for: each search reads the file again.
+pub(super) const PLACED_MAX: usize = 200;
+
 /// Why a text is not parsed at all, if so.
 pub(super) fn fault(text: &str) -> Option<String> {
     let (mut depth, mut nots) = (0_usize, 0_usize);

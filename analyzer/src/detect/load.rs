@@ -10,7 +10,7 @@ use rsigma_parser::{
 };
 
 use crate::detect::attack::read_tags;
-use crate::detect::bounds::{FAULTS_MAX, fault, placed};
+use crate::detect::bounds::{FAULTS_MAX, PLACED_MAX, fault, placed};
 use crate::detect::mend::{Placeholders, fill_placeholders, join_filter, mark, mend, one_line};
 use crate::detect::source::{LogSource, describe};
 use crate::detect::{Level, Refusal, RuleInfo, RuleText};
@@ -104,12 +104,15 @@ pub(super) fn read_rules(
         .iter()
         .map(|text| (text.name.as_str(), text.text.as_str()))
         .collect();
+    let mut told: BTreeMap<String, usize> = BTreeMap::new();
     for refusal in &mut set.refused {
-        let text = texts
-            .get(refusal.file.as_str())
-            .copied()
-            .unwrap_or_default();
-        refusal.reason = placed(text, refusal.title.as_deref(), &refusal.reason);
+        let count = told.entry(refusal.file.clone()).or_default();
+        *count += 1;
+        if *count <= PLACED_MAX
+            && let Some(text) = texts.get(refusal.file.as_str())
+        {
+            refusal.reason = placed(text, refusal.title.as_deref(), &refusal.reason);
+        }
     }
     set.refused.sort();
     set.remarks.sort();

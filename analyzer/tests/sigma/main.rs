@@ -215,7 +215,7 @@ fn what_cannot_be_used_is_refused_with_its_reason() {
         (bomb(), ""),
         (
             selection(&format!("a: {}x{}", "[".repeat(5000), "]".repeat(5000))),
-            "line 8: brackets are nested more than 200 deep",
+            "line 7: brackets are nested more than 200 deep",
         ),
         (
             rule(&format!(
@@ -280,7 +280,11 @@ fn a_thousand_broken_rules_are_told_and_cost_little() {
     all.push(good);
     all.push("---\n".repeat(1000));
     let begun = std::time::Instant::now();
-    let engine = Engine::new(texts(all), &Placeholders::new());
+    let texts = all.into_iter().enumerate().map(|(index, text)| RuleText {
+        name: format!("{index}.yml"),
+        text,
+    });
+    let engine = Engine::new(texts, &Placeholders::new());
     assert!(begun.elapsed().as_secs() < 20);
     let counts = engine.counts();
     assert_eq!(counts.loaded, 1);

@@ -68,13 +68,17 @@ pub(super) fn placed(text: &str, title: Option<&str>, reason: &str) -> String {
         .map(|word| word.trim_matches([':', '.', ';', '"', '`']))
         .filter(|word| word.len() > 3 && !PLAIN_WORDS.contains(word))
         .collect();
-    words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+    // What the author named goes before what every rule has.
+    words.sort_by_key(|word| (PARTS.contains(word), std::cmp::Reverse(word.len())));
     let named = words
         .iter()
         .find_map(|word| document().find(|(_, line)| line.contains(*word)));
     let line = named.map_or(first, |(index, _)| index) + 1;
     format!("line {line}: {reason}")
 }
+
+/// Parts that every rule has: they tell the place where nothing better does.
+const PARTS: &[&str] = &["detection", "condition", "logsource"];
 
 /// Words that faults are told with, and that may stand anywhere in a rule.
 const PLAIN_WORDS: &[&str] = &[
@@ -84,6 +88,8 @@ const PLAIN_WORDS: &[&str] = &[
     "required",
     "field",
     "identifier",
+    "modifier",
+    "title",
     "invalid",
     "given",
     "rule",

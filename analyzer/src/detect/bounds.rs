@@ -56,7 +56,13 @@ pub(super) fn placed(text: &str, title: Option<&str>, reason: &str) -> String {
         let name = line.strip_prefix("title:").map(str::trim);
         name.is_some_and(|name| title.is_some_and(|title| name.trim_matches(['"', '\'']) == title))
     };
-    let first = text.lines().position(|line| is_title(&line)).unwrap_or(0);
+    let title_at = text.lines().position(|line| is_title(&line)).unwrap_or(0);
+    // A document may name its id and status before its title.
+    let marks = text.lines().enumerate().take(title_at);
+    let first = marks
+        .filter(|(_, line)| line.starts_with("---"))
+        .last()
+        .map_or(0, |(index, _)| index + 1);
     let document = || {
         text.lines()
             .enumerate()
@@ -73,7 +79,7 @@ pub(super) fn placed(text: &str, title: Option<&str>, reason: &str) -> String {
     let named = words
         .iter()
         .find_map(|word| document().find(|(_, line)| line.contains(*word)));
-    let line = named.map_or(first, |(index, _)| index) + 1;
+    let line = named.map_or(title_at, |(index, _)| index) + 1;
     format!("line {line}: {reason}")
 }
 

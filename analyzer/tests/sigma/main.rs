@@ -366,7 +366,7 @@ fn a_filter_quietens_the_rules_that_it_names() {
     let alone = Engine::new(texts([filter.to_owned()]), &Placeholders::new());
     assert_eq!(
         alone.counts().refused[0].reason,
-        "line 1: the filter names no rule that was read"
+        "line 5: the filter names no rule that was read"
     );
 }
 

@@ -1,5 +1,6 @@
 //! `saigen investigate`: from evidence to a case.
 
+use std::cmp::Reverse;
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use saigen_schemas::report::{Incident, Moment, Report, Tool, Verdict};
+use saigen_schemas::report::{Detection, Incident, Moment, Report, Tool, Verdict};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -20,6 +21,9 @@ use crate::cli::{Done, Failure, Screen};
 use crate::pipeline::{self, Request};
 use crate::reconstruct::Baseline;
 use crate::text::safe_text;
+
+/// The most findings that are shown where there is no incident.
+const SHOWN_MAX: usize = 3;
 
 /// Reconstruct what happened, and write a case: reports, database, custody log
 ///
@@ -161,11 +165,7 @@ impl Investigate {
         }
         let incidents = &written.report.incidents;
         if incidents.is_empty() {
-            let below = written.report.detections.len();
-            writeln!(
-                screen.out(),
-                "no incident; {below} detections, none of them grave enough or joined to more"
-            )?;
+            self.tell_of_none(&written.report.detections, screen)?;
         }
         for incident in incidents {
             writeln!(screen.out(), "{}", summary(incident))?;
@@ -184,6 +184,52 @@ impl Investigate {
             "report: {}",
             safe_text(&self.output.join(case::REPORT_HTML).to_string_lossy())
         )?;
+        Ok(())
+    }
+
+    /// No incident: the gravest findings, and how to search from them by hand.
+    fn tell_of_none(&self, found: &[Detection], screen: &mut Screen) -> Result<(), Failure> {
+        let case = safe_text(&self.output.to_string_lossy());
+        if found.is_empty() {
+            writeln!(
+                screen.out(),
+                "no incident; no rule fired, which is no proof that nothing happened"
+            )?;
+            writeln!(
+                screen.out(),
+                "    by hand: saigen trace {case} --process NAME (or --file PATH, --address IP)"
+            )?;
+            return Ok(());
+        }
+        let count = found.len();
+        let detections = if count == 1 {
+            "detection"
+        } else {
+            "detections"
+        };
+        writeln!(
+            screen.out(),
+            "no incident; {count} {detections}, none grave enough or joined to more; the gravest:"
+        )?;
+        let mut gravest: Vec<&Detection> = found.iter().collect();
+        // The order of the report, by time, stays among those of one level.
+        gravest.sort_by_key(|one| Reverse(one.level));
+        let mut told: Vec<&str> = Vec::new();
+        for one in gravest {
+            let Some(reference) = one.evidence.first() else {
+                continue;
+            };
+            if told.len() < SHOWN_MAX && !told.contains(&one.rule.as_str()) {
+                told.push(&one.rule);
+                writeln!(
+                    screen.out(),
+                    "    {} ({}): saigen trace {case} --event {}",
+                    safe_text(&one.title),
+                    one.level.word(),
+                    safe_text(&reference.to_string())
+                )?;
+            }
+        }
         Ok(())
     }
 

@@ -256,9 +256,9 @@ fn scope(
     ))];
     if told.is_empty() {
         let text = if detections.is_empty() {
-            "No rule fired. That is no proof that nothing happened: only that nothing recorded here fits a rule. A search from a chosen process, file or address needs no rule."
+            "No rule fired. That is no proof that nothing happened: only that nothing recorded here fits a rule. A search by hand (`saigen trace`) from a chosen process, file or address needs no rule."
         } else {
-            "No incident: what was found is neither grave enough by itself nor joined by cause to more. Each finding is listed."
+            "No incident: what was found is neither grave enough by itself nor joined by cause to more. Each finding is listed, and `saigen trace --event` goes on from its record."
         };
         scope.push(fact(text.to_owned()));
     } else {

@@ -247,6 +247,30 @@ fn the_bundled_day_is_no_incident() {
     assert_eq!(titles(&report), Vec::<String>::new());
 }
 
+#[test]
+fn without_an_incident_the_gravest_findings_lead_to_a_search_by_hand() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let scenario = house().join("fixtures/bundled/day");
+    let case = folder.path().join("case");
+    let output = run(Command::new(program("saigen"))
+        .arg("investigate")
+        .arg(scenario.join("journal"))
+        .arg("-o")
+        .arg(&case)
+        .arg("--key")
+        .arg(scenario.join("auditor.key")));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let offered = said
+        .lines()
+        .find_map(|line| line.split_once("saigen trace "));
+    let (_, words) = offered.unwrap_or_else(|| panic!("no search is offered:\n{said}"));
+    assert!(said.contains("no incident"), "{said}");
+    let traced = run(Command::new(program("saigen"))
+        .arg("trace")
+        .args(words.split_whitespace()));
+    assert!(!traced.stdout.is_empty());
+}
+
 fn titles(report: &Value) -> Vec<String> {
     let incidents = report["incidents"]
         .as_array()

@@ -9,25 +9,6 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// The folders whose recordings were made on more than one host, or over a whole campaign.
-const FOLDERS: [&str; 2] = ["windows-json/multihost", "windows-json/campaigns"];
-
-/// Other recordings with a ground truth of parents, by its name: one host, event logs of a whole machine, Linux.
-const OTHERS: [(&str, &str); 3] = [
-    (
-        "otrf_aptsim_cobaltstrike",
-        "windows-json/single/aptsimulator_cobaltstrike.zip",
-    ),
-    (
-        "dfirmuseum_aptsim_server2022",
-        "evtx/machine_server2022_aptsim.tar.xz",
-    ),
-    (
-        "otrf_log4shell_linux",
-        "linux/log4shell/syslog_sysmon_log4shell_cve2021_44228_jndi_reference.zip",
-    ),
-];
-
 /// What a ground truth says of processes whose parents are recorded.
 const LISTS: [&str; 3] = [
     "malicious_processes",
@@ -42,8 +23,8 @@ fn shared() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data")
 }
 
-/// The ground truths by the name of the recording that each is of, without its date and ending.
-fn truths() -> Vec<(String, Value)> {
+/// The ground truths, each with what it is of: the file's name without its ending, and its hash.
+fn truths() -> Vec<(Value, String, String)> {
     let Ok(folder) = fs::read_dir(shared().join("ground_truth")) else {
         return Vec::new();
     };
@@ -54,12 +35,36 @@ fn truths() -> Vec<(String, Value)> {
             continue;
         }
         let truth: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        if let Some(file) = truth["input"]["file"].as_str() {
+        // Of several recordings of one attack, the first is the one that its process list describes.
+        let input = [&truth["input"], &truth["inputs"][0]]
+            .into_iter()
+            .find_map(|input| Some((input["file"].as_str()?, input["sha256"].as_str()?)));
+        if let Some((file, hash)) = input {
             let name = file.trim_end_matches(".json").to_owned();
-            truths.push((name, truth));
+            truths.push((truth.clone(), name, hash.to_owned()));
         }
     }
     truths
+}
+
+/// All archives below a folder.
+fn archives(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let name = path.to_string_lossy();
+        if path.is_dir() {
+            archives(&path, found);
+        } else if name.ends_with(".zip") || name.ends_with(".tar.xz") {
+            found.push(path);
+        }
+    }
+}
+
+/// Whether an archive holds a recording: it has its name, without the date, or its list of contents the hash.
+fn holds(archive: &Path, name: &str, hash: &str) -> bool {
+    let own = archive.file_stem().unwrap().to_string_lossy();
+    let contents = fs::read_to_string(format!("{}.index.tsv", archive.display()));
+    name.starts_with(&*own) || contents.is_ok_and(|contents| contents.contains(hash))
 }
 
 /// The processes that `saigen tree` shows, by the number that it gives them.
@@ -157,34 +162,20 @@ fn misplaced(tree: &BTreeMap<u64, Value>, wanted: &Value) -> Option<String> {
 
 /// The recordings at hand, each with its ground truth.
 fn recordings() -> Vec<(PathBuf, Value)> {
+    let mut all = Vec::new();
+    archives(&shared(), &mut all);
+    all.sort();
+    if all.is_empty() {
+        println!("skipped: no recordings at {}", shared().display());
+    }
     let truths = truths();
-    let mut recordings = Vec::new();
-    for folder in FOLDERS {
-        let Ok(entries) = fs::read_dir(shared().join(folder)) else {
-            println!("skipped: no {folder}");
-            continue;
-        };
-        for entry in entries {
-            let path = entry.unwrap().path();
-            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            if path.extension().is_none_or(|ending| ending != "zip") {
-                continue;
-            }
-            let truth = truths.iter().find(|(own, _)| own.starts_with(&name));
-            recordings.extend(truth.map(|(_, truth)| (path, truth.clone())));
-        }
-    }
-    for (truth, recording) in OTHERS {
-        let truth = shared().join(format!("ground_truth/{truth}.json"));
-        match fs::read(truth) {
-            Ok(truth) => {
-                let truth = serde_json::from_slice(&truth).unwrap();
-                recordings.push((shared().join(recording), truth));
-            }
-            Err(_) => println!("skipped: no {recording}"),
-        }
-    }
-    recordings
+    let of = |path: &PathBuf| {
+        let (truth, ..) = truths
+            .iter()
+            .find(|(_, name, hash)| holds(path, name, hash))?;
+        Some((path.clone(), truth.clone()))
+    };
+    all.iter().filter_map(of).collect()
 }
 
 #[test]

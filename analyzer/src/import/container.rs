@@ -188,11 +188,7 @@ impl Walk<'_> {
         path: Option<&str>,
         depth: usize,
     ) -> Result<(), ImportError> {
-        if depth > DEPTH_MAX {
-            self.limit(
-                path,
-                format!("stands more than {DEPTH_MAX} containers deep"),
-            );
+        if self.is_too_deep(path, depth) {
             return Ok(());
         }
         let front = match read_front(reader) {
@@ -348,6 +344,16 @@ impl Walk<'_> {
             self.tell(FindingKind::Note, Some(&whole), text);
         }
         whole
+    }
+
+    /// Whether a file stands in more containers than are opened; that is told.
+    fn is_too_deep(&mut self, path: Option<&str>, depth: usize) -> bool {
+        let deep = depth > DEPTH_MAX;
+        if deep {
+            let text = format!("stands more than {DEPTH_MAX} containers deep");
+            self.limit(path, text);
+        }
+        deep
     }
 
     fn limit(&mut self, path: Option<&str>, text: String) {

@@ -15,8 +15,6 @@ mod show;
 mod spawn;
 mod standing;
 #[cfg(test)]
-mod tale;
-#[cfg(test)]
 mod tests;
 mod texts;
 mod tree;
@@ -33,7 +31,7 @@ pub use process::{Processes, Recorded};
 pub use show::Dress;
 pub use standing::Standing;
 #[cfg(test)]
-pub(crate) use tale::{Tale, WALL_US, key};
+pub(crate) use tests::{Tale, WALL_US, key};
 pub use texts::Texts;
 pub use tree::{Tree, TreeOptions};
 

@@ -71,15 +71,23 @@ fn lines_of(processes: &Processes, pid: u32) -> Vec<String> {
         .collect()
 }
 
-fn truth(name: &str) -> Option<Json> {
-    let path = shared(&format!("ground_truth/{name}.json"))?;
-    let bytes = fs::read(path).expect("it can be read");
-    Some(serde_json::from_slice(&bytes).expect("truths are JSON"))
+/// The ground truth of a recording, by the name of its file.
+fn truth(recording: &str) -> Option<Json> {
+    let folder = fs::read_dir(shared("ground_truth")?).expect("it can be read");
+    folder
+        .map(|entry| entry.expect("it can be read").path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
+        .map(|path| fs::read(path).expect("it can be read"))
+        .map(|bytes| serde_json::from_slice(&bytes).expect("truths are JSON"))
+        .find(|truth: &Json| {
+            let inputs = [&truth["input"], &truth["inputs"][0]];
+            inputs.iter().any(|input| input["file"] == recording)
+        })
 }
 
 #[test]
 fn a_shells_pipeline_is_the_tree_that_its_recorder_drew() {
-    let Some(truth) = truth("laurel_shell_trace") else {
+    let Some(truth) = truth("shell-proc-trace.txt") else {
         return;
     };
     for file in ["shell-proc-trace.txt", "shell-proc-trace-reordered.txt"] {
@@ -147,7 +155,7 @@ fn who_lost_its_parent_keeps_it() {
 #[test]
 fn every_process_of_the_backdoor_stands_below_its_parent() {
     let (Some(truth), Some(processes)) = (
-        truth("kunai_bpfdoor"),
+        truth("bpfdoor.jsonl"),
         replayed("linux/kunai/bpfdoor.jsonl"),
     ) else {
         return;

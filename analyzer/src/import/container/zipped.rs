@@ -3,7 +3,7 @@
 use saigen_schemas::report::FindingKind;
 use zip::read::read_zipfile_from_stream;
 
-use crate::import::container::{DEPTH_MAX, Walk};
+use crate::import::container::Walk;
 use crate::import::sink::{ImportError, Input};
 
 impl Walk<'_> {
@@ -14,11 +14,7 @@ impl Walk<'_> {
         path: Option<&str>,
         depth: usize,
     ) -> Result<(), ImportError> {
-        if depth > DEPTH_MAX {
-            self.limit(
-                path,
-                format!("stands more than {DEPTH_MAX} containers deep"),
-            );
+        if self.is_too_deep(path, depth) {
             return Ok(());
         }
         let mut archive = match zip::ZipArchive::new(&mut *input) {

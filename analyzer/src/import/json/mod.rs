@@ -25,8 +25,6 @@ mod eql;
 mod falco;
 mod flat;
 mod kunai;
-#[cfg(test)]
-mod linux_tests;
 mod nested;
 mod objects;
 mod osquery;

@@ -1,5 +1,7 @@
 //! What replay promises.
 
+mod tale;
+
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
@@ -9,8 +11,9 @@ use saigen_schemas::event::{
 };
 
 use crate::reference::EventRef;
-use crate::replay::{Dress, Merge, Replay, Standing, Step, Tale, Tree, TreeOptions, WALL_US, key};
+use crate::replay::{Dress, Merge, Replay, Standing, Step, Tree, TreeOptions};
 use crate::stream::{EventStream, Gap};
+pub(crate) use tale::{Tale, WALL_US, key};
 
 /// A tale as a stream.
 struct Told(VecDeque<(EventRef, Event<'static>)>);

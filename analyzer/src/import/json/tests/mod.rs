@@ -1,5 +1,7 @@
 //! Windows records in every shape of JSON: the same event, and rules' fields at hand.
 
+mod linux;
+
 use serde_json::Value as Json;
 
 use crate::import::json::{read, record_at};
